@@ -1,0 +1,13 @@
+// A track's id is its 32-bit handle in base32 (RFC 4648, lower case, no padding): 7 characters.
+
+const ALPHABET = 'abcdefghijklmnopqrstuvwxyz234567'
+
+export function trackId(handle: number): string {
+  let bits = BigInt(handle >>> 0) << 3n // 35 bits make 7 characters; the last carries 3 zero bits
+  let id = ''
+  for (let i = 0; i < 7; i++) {
+    id = ALPHABET[Number(bits & 31n)]! + id
+    bits >>= 5n
+  }
+  return id
+}
