@@ -1,0 +1,219 @@
+package room
+
+import "time"
+
+// Keep says what of a room's sound is kept.
+type Keep string
+
+// Values of Keep.
+const (
+	KeepNone   Keep = "none"
+	KeepRewind Keep = "rewind"
+	KeepRecord Keep = "record"
+)
+
+// Settings of a room.
+type Settings struct {
+	Keep     Keep   `json:"keep"`
+	Capacity int    `json:"capacity"` // sessions at once; 0: no bound
+	Speak    string `json:"speak"`    // SpeakGranted or SpeakModerators
+}
+
+// Values of Settings.Speak.
+const (
+	SpeakGranted    = "granted"
+	SpeakModerators = "moderators"
+)
+
+// Grants are the rights of a session, deny by default.
+type Grants struct {
+	Listen   bool `json:"listen"`
+	Speak    bool `json:"speak"`
+	Record   bool `json:"record"`
+	Moderate bool `json:"moderate"`
+}
+
+// State is the fold of a room's events. The zero value is not usable: see NewState.
+type State struct {
+	Room      string
+	Settings  Settings
+	Closed    bool
+	Recording string // id of the open recording, or ""
+	Position  uint64 // of the newest event folded
+
+	Sessions map[string]*Session // all that have joined and not left, admitted or not
+	Tracks   map[string]*Track   // all tracks ever started; those that are over have Ended set
+
+	last       map[string]uint64 // "kind.id" -> position of the newest event on that subject
+	byIdentity map[string]string // identity -> its present session
+	occupied   int               // sessions that are Present
+	open       int               // tracks that are not over
+}
+
+// Session is one participant's stay in the room.
+type Session struct {
+	Joined
+	Since    time.Time
+	Admitted bool // false: over capacity when it joined
+	Replaced bool // a newer session of the same identity has joined
+	Away     bool
+	AwayAt   time.Time
+	AwayFor  Reason
+	LastEdge string // incarnation that holds or last held its socket
+	Order    uint64 // position of its Joined
+
+	tracks []string // ids of all it ever started, in order
+}
+
+// Present says whether the session is in the roster (perhaps as away).
+func (s *Session) Present() bool { return s.Admitted && !s.Replaced }
+
+// Track is one audio source a session publishes.
+type Track struct {
+	TrackStarted
+	Since    time.Time
+	Muted    bool
+	Ended    bool
+	EndedAt  time.Time
+	EndKnown bool  // the speaker said how it ended (TrackEnded); else the session left
+	Last     int64 // with EndKnown: last seq of EndEpoch
+	EndEpoch uint8
+	Gaps     []GapDeclared
+	Order    uint64 // position of its TrackStarted
+}
+
+// NewState is the state of a room without events under these defaults.
+func NewState(name string, defaults Settings) *State {
+	return &State{
+		Room: name, Settings: defaults,
+		Sessions: map[string]*Session{}, Tracks: map[string]*Track{}, last: map[string]uint64{}, byIdentity: map[string]string{},
+	}
+}
+
+// Apply folds one event. Events at or below Position were folded before and change nothing, so a replay that overlaps is harmless.
+func (s *State) Apply(e *Event) {
+	if e.Position <= s.Position && e.Position != 0 {
+		return
+	}
+	kind, id := e.Fact.Subject()
+	s.last[kind+"."+id] = e.Position
+	s.Position = e.Position
+	e.Fact.apply(s, e)
+}
+
+// Fold applies events to a fresh state.
+func Fold(name string, defaults Settings, events []Event) *State {
+	s := NewState(name, defaults)
+	for i := range events {
+		s.Apply(&events[i])
+	}
+	return s
+}
+
+// LastOn is the position of the newest event on a subject, 0 for none: what a compare-and-append expects.
+func (s *State) LastOn(kind, id string) uint64 { return s.last[kind+"."+id] }
+
+// Occupied counts sessions that hold a seat: present and away ones.
+func (s *State) Occupied() int { return s.occupied }
+
+func (f Created) apply(s *State, _ *Event) { s.Settings, s.Closed = f.Settings, false }
+func (f Changed) apply(s *State, _ *Event) { s.Settings = f.Settings }
+func (f Opened) apply(s *State, _ *Event)  { s.Settings, s.Closed = f.Settings, false }
+func (f Closed) apply(s *State, _ *Event)  { s.Closed = true }
+
+func (f Joined) apply(s *State, e *Event) {
+	if older := s.Sessions[s.byIdentity[f.Identity]]; older != nil {
+		s.vacate(older, e)
+		older.Replaced = true
+	}
+	admitted := !s.Closed && (s.Settings.Capacity == 0 || s.occupied < s.Settings.Capacity)
+	s.Sessions[f.Session] = &Session{Joined: f, Since: e.At, Admitted: admitted, LastEdge: f.Edge, Order: e.Position}
+	if admitted {
+		s.occupied++
+		s.byIdentity[f.Identity] = f.Session
+	}
+}
+
+// vacate takes a session's seat away and ends its tracks.
+func (s *State) vacate(session *Session, e *Event) {
+	if session.Present() {
+		s.occupied--
+		delete(s.byIdentity, session.Identity)
+	}
+	for _, id := range session.tracks {
+		if track := s.Tracks[id]; !track.Ended {
+			track.Ended, track.EndedAt = true, e.At
+			s.open--
+		}
+	}
+}
+
+func (f Moved) apply(s *State, _ *Event) {
+	if session := s.Sessions[f.Session]; session != nil {
+		session.LastEdge, session.Away, session.AwayAt, session.AwayFor = f.Edge, false, time.Time{}, ""
+	}
+}
+
+func (f Away) apply(s *State, e *Event) {
+	session := s.Sessions[f.Session]
+	if session == nil || session.LastEdge != f.Edge {
+		return // it has moved on meanwhile
+	}
+	session.Away, session.AwayAt, session.AwayFor = true, e.At, f.Reason
+}
+
+func (f Left) apply(s *State, e *Event) {
+	if session := s.Sessions[f.Session]; session != nil {
+		s.vacate(session, e)
+		delete(s.Sessions, f.Session)
+	}
+}
+
+func (f TrackStarted) apply(s *State, e *Event) {
+	track := &Track{TrackStarted: f, Since: e.At, Last: -1, Order: e.Position}
+	s.Tracks[f.Track] = track
+	session := s.Sessions[f.Session]
+	if session == nil || !session.Present() { // it left while its edge was appending
+		track.Ended, track.EndedAt = true, e.At
+		return
+	}
+	session.tracks = append(session.tracks, f.Track)
+	s.open++
+}
+
+func (f TrackMuted) apply(s *State, _ *Event) {
+	if track := s.Tracks[f.Track]; track != nil {
+		track.Muted = true
+	}
+}
+
+func (f TrackUnmuted) apply(s *State, _ *Event) {
+	if track := s.Tracks[f.Track]; track != nil {
+		track.Muted = false
+	}
+}
+
+func (f TrackEnded) apply(s *State, e *Event) {
+	track := s.Tracks[f.Track]
+	if track == nil {
+		return
+	}
+	if !track.Ended {
+		track.Ended, track.EndedAt = true, e.At
+		s.open--
+	}
+	track.EndKnown, track.EndEpoch, track.Last = true, f.Epoch, f.Last
+}
+
+func (f GapDeclared) apply(s *State, _ *Event) {
+	if track := s.Tracks[f.Track]; track != nil {
+		track.Gaps = append(track.Gaps, f)
+	}
+}
+
+func (f RecordingStarted) apply(s *State, _ *Event) { s.Recording = f.Recording }
+func (f RecordingStopped) apply(s *State, _ *Event) {
+	if s.Recording == f.Recording {
+		s.Recording = ""
+	}
+}
