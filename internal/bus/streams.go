@@ -1,0 +1,93 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"airloom/internal/subject"
+)
+
+// Streams says what the log of a region looks like.
+type Streams struct {
+	Region   string
+	Replicas int           // 1 or 3; 0: 3 in a cluster of at least three, else 1
+	LogAge   time.Duration // how long the audio log keeps packs; default 72 h
+	LogBytes int64         // 0: no bound but the server's
+}
+
+// EnsureStreams makes the streams that are missing and leaves those alone that are there. It needs the right to
+// create streams only when one is missing.
+func (b *Bus) EnsureStreams(ctx context.Context, cfg Streams) error {
+	if cfg.Replicas == 0 {
+		cfg.Replicas = b.replicas()
+	}
+	for _, stream := range configs(cfg) {
+		if err := b.ensure(ctx, stream); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *Bus) replicas() int {
+	if b.conn.ConnectedClusterName() != "" && len(b.conn.Servers()) >= 3 {
+		return 3
+	}
+	return 1
+}
+
+func configs(cfg Streams) []jetstream.StreamConfig {
+	if cfg.LogAge == 0 {
+		cfg.LogAge = 72 * time.Hour
+	}
+	if cfg.LogBytes == 0 {
+		cfg.LogBytes = -1
+	}
+	source, destination := subject.Republish(cfg.Region)
+	events := jetstream.StreamConfig{
+		Name: subject.EventStream(cfg.Region), Description: "airloom: room events",
+		Subjects:  []string{subject.EventCapture(cfg.Region)},
+		RePublish: &jetstream.RePublish{Source: source, Destination: destination},
+	}
+	log := jetstream.StreamConfig{
+		Name: subject.LogStream(cfg.Region), Description: "airloom: audio log",
+		Subjects: []string{subject.LogCapture(cfg.Region)},
+		MaxAge:   cfg.LogAge, MaxBytes: cfg.LogBytes,
+	}
+	streams := []jetstream.StreamConfig{events, log}
+	for i := range streams {
+		s := &streams[i]
+		s.Replicas, s.Storage, s.Retention = cfg.Replicas, jetstream.FileStorage, jetstream.LimitsPolicy
+		s.Discard = jetstream.DiscardNew // refuse and tell, never drop the oldest in silence
+		s.DenyDelete, s.DenyPurge, s.AllowDirect = true, true, true
+	}
+	return streams
+}
+
+func (b *Bus) ensure(ctx context.Context, cfg jetstream.StreamConfig) error {
+	for {
+		_, err := b.js.Stream(ctx, cfg.Name)
+		if err == nil {
+			return nil
+		}
+		if errors.Is(err, jetstream.ErrStreamNotFound) {
+			_, err = b.js.CreateStream(ctx, cfg)
+			if err == nil || errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+				return nil
+			}
+		}
+		if errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) {
+			return fmt.Errorf("open stream %s: this NATS has no JetStream: start nats-server with -js or a jetstream block: %w", cfg.Name, err)
+		}
+		// A cluster that is just forming refuses with several codes: try until the caller's patience ends.
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("open stream %s: it is not there and this user cannot make it: run `airloom log init --nats URL` with the admin user: %w", cfg.Name, err)
+		case <-time.After(250 * time.Millisecond):
+		}
+	}
+}

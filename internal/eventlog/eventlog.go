@@ -1,0 +1,122 @@
+// Package eventlog keeps room events in JetStream: appended with an expected position, loaded, followed.
+//
+// It holds no state of any room; internal/room folds what it reads.
+package eventlog
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"airloom/internal/bus"
+	"airloom/internal/room"
+	"airloom/internal/subject"
+)
+
+var (
+	// ErrConflict says that the subject has moved on: load again, decide again.
+	ErrConflict = errors.New("somebody else appended first")
+	// ErrAway says that the log gave no answer: the event may or may not be there.
+	ErrAway = errors.New("the event log does not answer")
+)
+
+// Log is a region's event log.
+type Log struct {
+	bus      *bus.Bus
+	region   string
+	by       string
+	defaults room.Settings
+	logger   *slog.Logger
+	unknown  atomic.Int64
+}
+
+// New gives the log of a region. Events appended through it are written by "by"; rooms that nobody created have the
+// defaults as settings.
+func New(b *bus.Bus, region, by string, defaults room.Settings, logger *slog.Logger) *Log {
+	return &Log{bus: b, region: region, by: by, defaults: defaults, logger: logger}
+}
+
+// Region is the region whose events these are.
+func (l *Log) Region() string { return l.region }
+
+// Defaults are the settings of a room that nobody created.
+func (l *Log) Defaults() room.Settings { return l.defaults }
+
+// Unknown counts events that were passed over because their type is not known to this build.
+func (l *Log) Unknown() int64 { return l.unknown.Load() }
+
+// NewState is the state of a room without events.
+func (l *Log) NewState(name string) *room.State { return room.NewState(name, l.defaults) }
+
+// Header is the NATS header of W3C trace context; lower case, because nats.Header keys are case-sensitive.
+const Header = "traceparent"
+
+// Append appends the draft if its subject still is where the draft expects it, and returns the event's position.
+// Errors: ErrConflict, ErrAway (wrapped). The trace context is taken from traceparent, which may be "".
+func (l *Log) Append(ctx context.Context, name string, d room.Draft, traceparent string) (uint64, error) {
+	if err := subject.Room(name); err != nil {
+		return 0, fmt.Errorf("append %s: %w", d.Fact.Type(), err)
+	}
+	body, err := json.Marshal(room.Event{Room: name, At: time.Now(), By: l.by, Traceparent: traceparent, Fact: d.Fact})
+	if err != nil {
+		return 0, fmt.Errorf("append %s: %w", d.Fact.Type(), err)
+	}
+	kind, id := d.Fact.Subject()
+	msg := &nats.Msg{Subject: subject.Event(l.region, name, kind, id), Data: body}
+	if traceparent != "" {
+		msg.Header = nats.Header{Header: []string{traceparent}}
+	}
+	ack, err := l.bus.JetStream().PublishMsg(ctx, msg,
+		jetstream.WithExpectLastSequencePerSubject(d.Expect), jetstream.WithRetryAttempts(0))
+	if err != nil {
+		return 0, fmt.Errorf("append %s to %s: %w", d.Fact.Type(), name, classify(err))
+	}
+	return ack.Sequence, nil
+}
+
+// classify folds the refusals of a compare-and-append (two codes: 10071 with the sequence, 10164 while a write is in
+// flight on a cluster) and the ways of not answering.
+func classify(err error) error {
+	var api *jetstream.APIError
+	if errors.As(err, &api) {
+		if api.ErrorCode == 10071 || api.ErrorCode == 10164 {
+			return fmt.Errorf("%w (%s)", ErrConflict, api.Description)
+		}
+		return fmt.Errorf("%w: %w", ErrAway, err)
+	}
+	return fmt.Errorf("%w: %w", ErrAway, err)
+}
+
+// Decode reads an event from a message that the event stream stored or republished. It returns nil without an error for
+// a type this build does not know, after counting it.
+func (l *Log) Decode(data []byte, position uint64) (*room.Event, error) {
+	e := new(room.Event)
+	if err := json.Unmarshal(data, e); err != nil {
+		if errors.Is(err, room.ErrUnknownType) {
+			if l.unknown.Add(1) == 1 {
+				l.logger.Warn("passing over an event of unknown type", "error", err, "position", position)
+			}
+			return nil, nil
+		}
+		return nil, fmt.Errorf("event at %d: %w", position, err)
+	}
+	e.Position = position
+	return e, nil
+}
+
+// DecodeRepublished reads an event heard on a live subject, where the stream republished it.
+func (l *Log) DecodeRepublished(msg *nats.Msg) (*room.Event, error) {
+	position, err := strconv.ParseUint(msg.Header.Get(jetstream.SequenceHeader), 10, 64)
+	if err != nil {
+		return nil, fmt.Errorf("republished event on %s without a position: %w", msg.Subject, err)
+	}
+	return l.Decode(msg.Data, position)
+}
