@@ -11,3 +11,16 @@ export function trackId(handle: number): string {
   }
   return id
 }
+
+/** The handle an id stands for, or undefined when it is no track id. */
+export function handleOf(id: string): number | undefined {
+  if (id.length !== 7) return undefined
+  let bits = 0n
+  for (const character of id) {
+    const value = ALPHABET.indexOf(character)
+    if (value < 0) return undefined
+    bits = (bits << 5n) | BigInt(value)
+  }
+  if ((bits & 7n) !== 0n || bits === 0n) return undefined
+  return Number(bits >> 3n)
+}

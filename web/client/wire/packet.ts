@@ -44,11 +44,14 @@ export interface SilencePacket extends Header {
 
 export type Packet = AudioPacket | SilencePacket
 
-/** Why a packet was refused; `rest` is where the next one starts, −1 when the bytes do not tell. */
+/** The first of these that holds is why a packet is refused. */
+export type Refusal = 'short' | 'version' | 'kind' | 'flags' | 'count' | 'handle' | 'opus' | 'seq'
+
+/** A packet was refused; it ends before `end`, where the next one starts; −1 when the bytes do not tell. */
 export class PacketError extends Error {
   constructor(
-    readonly reason: string,
-    readonly rest = -1,
+    readonly reason: Refusal,
+    readonly end = -1,
   ) {
     super(`refused packet: ${reason}`)
   }
@@ -60,14 +63,14 @@ export const spanOf = (packet: Packet): number => (packet.kind === 'audio' ? pac
 /** Reads the packet at `at`; `next` is where the one after it starts. Throws PacketError. Frames are views, not copies. */
 export function decodePacket(bytes: Uint8Array, at = 0): { packet: Packet; next: number } {
   const head = bytes[at]
-  if (head === undefined) throw new PacketError('no bytes')
-  if (head >> 6 !== VERSION) throw new PacketError(`version ${head >> 6}`)
+  if (head === undefined) throw new PacketError('short')
+  if (head >> 6 !== VERSION) throw new PacketError('version')
   const kind = (head >> 4) & 3
-  if (kind > KIND_SILENCE) throw new PacketError(`kind ${kind}`)
+  if (kind > KIND_SILENCE) throw new PacketError('kind')
   const flags = head & 0xf
-  if (kind === KIND_SILENCE && flags & PACK) throw new PacketError('PACK on silence')
+  if (kind === KIND_SILENCE && flags & PACK) throw new PacketError('flags')
   const body = at + HEADER_BYTES + (flags & TRACED ? TRACE_BYTES : 0)
-  if (body > bytes.length) throw new PacketError('header cut short')
+  if (body > bytes.length) throw new PacketError('short')
 
   const view = new DataView(bytes.buffer, bytes.byteOffset + at, HEADER_BYTES)
   const header: Header = {
@@ -79,47 +82,44 @@ export function decodePacket(bytes: Uint8Array, at = 0): { packet: Packet; next:
     backlog: (flags & BACKLOG) !== 0,
   }
   if (flags & TRACED) header.trace = bytes.subarray(body - TRACE_BYTES, body)
-  const { packet, next } =
-    kind === KIND_AUDIO ? decodeAudio(bytes, body, header, (flags & PACK) !== 0) : decodeSilence(bytes, body, header)
-  if (header.handle === 0) throw new PacketError('track handle 0', next)
-  if (header.seq + spanOf(packet) - 1 > MAX_SEQ) throw new PacketError('seqs past the end of the epoch', next)
-  return { packet, next }
+  return kind === KIND_AUDIO ? decodeAudio(bytes, body, header, (flags & PACK) !== 0) : decodeSilence(bytes, body, header)
 }
 
 function decodeAudio(bytes: Uint8Array, body: number, header: Header, pack: boolean): { packet: AudioPacket; next: number } {
-  let at = body
-  let count = 1
-  if (pack) {
-    if (at >= bytes.length) throw new PacketError('count cut short')
-    count = bytes[at++]!
-    if (count === 0) throw new PacketError('count 0')
-  }
+  const { frames, next } = cutFrames(bytes, body, pack)
+  if (frames.length === 0) throw new PacketError('count', next)
+  if (header.handle === 0) throw new PacketError('handle', next)
+  const samples = frames.map(frameSamples)
+  if (samples[0] === undefined || samples.some((s) => s !== samples[0])) throw new PacketError('opus', next)
+  if (header.seq + frames.length - 1 > MAX_SEQ) throw new PacketError('seq', next)
+  return { packet: { ...header, kind: 'audio', frames }, next }
+}
+
+/** The payloads, as their lengths cut them, whatever is in them. */
+function cutFrames(bytes: Uint8Array, body: number, pack: boolean): { frames: Uint8Array[]; next: number } {
+  const count = pack ? bytes[body] : 1
+  if (count === undefined) throw new PacketError('short')
+  let at = pack ? body + 1 : body
   const lengths: number[] = []
   for (let i = 0; i < count; i++) {
     const length = readLength(bytes, at)
-    if (!length) throw new PacketError('length cut short')
+    if (!length) throw new PacketError('short')
     lengths.push(length.value)
     at = length.next
   }
-  const frames: Uint8Array[] = []
-  for (const length of lengths) {
-    if (at + length > bytes.length) throw new PacketError('payload cut short')
-    frames.push(bytes.subarray(at, at + length))
-    at += length
-  }
-  const samples = frames.map(frameSamples)
-  if (samples.includes(undefined)) throw new PacketError('not a valid frame', at)
-  if (samples.some((s) => s !== samples[0])) throw new PacketError('frames of unequal duration', at)
-  return { packet: { ...header, kind: 'audio', frames }, next: at }
+  const frames = lengths.map((length) => bytes.subarray(at, (at += length)))
+  if (at > bytes.length) throw new PacketError('short')
+  return { frames, next: at }
 }
 
 function decodeSilence(bytes: Uint8Array, body: number, header: Header): { packet: SilencePacket; next: number } {
   const next = body + 3
-  if (next > bytes.length) throw new PacketError('silence cut short')
+  if (next > bytes.length) throw new PacketError('short')
   const span = (bytes[body]! << 8) | bytes[body + 1]!
   const duration = bytes[body + 2]!
-  if (span === 0) throw new PacketError('span 0', next)
-  if (duration < 1 || duration > 48) throw new PacketError(`duration ${duration}`, next)
+  if (span === 0 || duration < 1 || duration > 48) throw new PacketError('count', next)
+  if (header.handle === 0) throw new PacketError('handle', next)
+  if (header.seq + span - 1 > MAX_SEQ) throw new PacketError('seq', next)
   return { packet: { ...header, kind: 'silence', span, duration }, next }
 }
 
@@ -137,8 +137,8 @@ export function decodeMessage(bytes: Uint8Array, refused?: (error: PacketError) 
     } catch (error) {
       if (!(error instanceof PacketError)) throw error
       refused?.(error)
-      if (error.rest < 0) break
-      at = error.rest
+      if (error.end < 0) break
+      at = error.end
     }
   }
   return packets
@@ -148,9 +148,9 @@ export function decodeMessage(bytes: Uint8Array, refused?: (error: PacketError) 
 export function encodePacket(packet: Packet): Uint8Array {
   const body = packet.kind === 'audio' ? encodeFrames(packet.frames) : encodeSpan(packet)
   const trace = packet.trace
-  if (trace && trace.length !== TRACE_BYTES) throw new PacketError('trace is not 24 bytes')
-  if (packet.handle === 0) throw new PacketError('track handle 0')
-  if (packet.seq + spanOf(packet) - 1 > MAX_SEQ) throw new PacketError('seqs past the end of the epoch')
+  if (trace && trace.length !== TRACE_BYTES) throw new RangeError(`a trace has 24 bytes, not ${trace.length}`)
+  if (packet.handle === 0) throw new PacketError('handle')
+  if (packet.seq + spanOf(packet) - 1 > MAX_SEQ) throw new PacketError('seq')
 
   const start = HEADER_BYTES + (trace ? TRACE_BYTES : 0)
   const bytes = new Uint8Array(start + body.length)
@@ -175,11 +175,11 @@ export function encodePacket(packet: Packet): Uint8Array {
 }
 
 function encodeFrames(frames: Uint8Array[]): Uint8Array {
-  if (frames.length < 1 || frames.length > 255) throw new PacketError(`count ${frames.length}`)
+  if (frames.length < 1 || frames.length > 255) throw new PacketError('count')
   const head: number[] = frames.length > 1 ? [frames.length] : []
   let payload = 0
   for (const frame of frames) {
-    if (frame.length > MAX_FRAME_BYTES || frameSamples(frame) === undefined) throw new PacketError('not a valid frame')
+    if (frame.length > MAX_FRAME_BYTES || frameSamples(frame) === undefined) throw new PacketError('opus')
     payload += frame.length
     if (frame.length < 252) head.push(frame.length)
     else {
@@ -198,7 +198,7 @@ function encodeFrames(frames: Uint8Array[]): Uint8Array {
 }
 
 function encodeSpan({ span, duration }: SilencePacket): Uint8Array {
-  if (!(span >= 1 && span <= 0xffff)) throw new PacketError(`span ${span}`)
-  if (!(duration >= 1 && duration <= 48)) throw new PacketError(`duration ${duration}`)
+  if (!(span >= 1 && span <= 0xffff)) throw new PacketError('count')
+  if (!(duration >= 1 && duration <= 48)) throw new PacketError('count')
   return Uint8Array.of(span >> 8, span & 0xff, duration)
 }
