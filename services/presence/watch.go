@@ -1,0 +1,201 @@
+package presence
+
+import (
+	"errors"
+	"hash/fnv"
+	"slices"
+	"strings"
+	"time"
+
+	"airloom/internal/room"
+	"airloom/internal/subject"
+)
+
+// watch is the pure part of presence: it folds events, remembers when each edge was last heard, and says which events
+// are due. It has no clock (every call gets now, of which only differences count, so a step of the wall clock changes
+// nothing), no I/O, no goroutine and no lock: Service owns it.
+type watch struct {
+	cfg      Config
+	defaults room.Settings
+	halls    map[string]*hall
+	edges    map[string]*edge
+	waiting  map[*stay]struct{} // stays that are away or over
+	speaking map[trackKey]time.Time
+	totals   [standings]int
+	position uint64
+
+	listened time.Time // when it last knew that it hears what the servers send
+	floor    time.Time // silence counts from here on, not from before; zero: nobody is judged yet
+}
+
+// edge is one incarnation of an edge; stays are the sessions whose last socket is or was there.
+type edge struct {
+	heard time.Time
+	stays map[*stay]struct{}
+}
+
+type trackKey struct{ room, track string }
+
+// task is an event that is due.
+type task struct {
+	room    string
+	session string
+	draft   room.Draft
+}
+
+func newWatch(cfg Config, defaults room.Settings) *watch {
+	return &watch{
+		cfg: cfg, defaults: defaults, halls: map[string]*hall{}, edges: map[string]*edge{},
+		waiting: map[*stay]struct{}{}, speaking: map[trackKey]time.Time{},
+	}
+}
+
+// Heard notes a heartbeat of an edge incarnation.
+func (w *watch) Heard(name string, now time.Time) { w.edge(name, now).heard = now }
+
+// Listening notes that a round trip to the servers has just worked, so what they had for us has reached us. After a
+// time without (a cut connection, a frozen server, this process stopped) every edge gets one full Silence to be heard again:
+// who was deaf can't tell who was silent.
+func (w *watch) Listening(now time.Time) {
+	if w.floor.IsZero() || now.Sub(w.listened) > w.cfg.Deaf {
+		w.floor = now
+	}
+	w.listened = now
+}
+
+// Speaks notes what a speaker's edge says about a track. Unknown and ended tracks are passed over, so the map is bound by
+// the open tracks.
+func (w *watch) Speaks(roomName, track string, on bool, now time.Time) {
+	key := trackKey{roomName, track}
+	if !on {
+		delete(w.speaking, key)
+		return
+	}
+	if h := w.halls[roomName]; h != nil {
+		if known := h.state.Tracks[track]; known != nil && !known.Ended {
+			w.speaking[key] = now
+		}
+	}
+}
+
+func (w *watch) isSpeaking(roomName, track string, now time.Time) bool {
+	at, ok := w.speaking[trackKey{roomName, track}]
+	return ok && now.Sub(at) < w.cfg.Silence
+}
+
+// Due says which events are due now and holds each back for Retry, so that a task in hand isn't given out twice.
+func (w *watch) Due(now time.Time) []task {
+	w.prune(now)
+	if w.floor.IsZero() || now.Sub(w.listened) > w.cfg.Deaf || now.Sub(w.floor) < w.cfg.Silence {
+		return nil
+	}
+	var due []task
+	for name, e := range w.edges {
+		if !w.dead(name, e, now) {
+			continue
+		}
+		for s := range e.stays {
+			switch s.standing {
+			case present:
+				due = w.add(due, s, now, w.lose)
+			case over: // it could not resume, so there is nothing to wait for
+				due = w.add(due, s, now, w.leave)
+			}
+		}
+	}
+	for s := range w.waiting {
+		if now.Sub(s.since) >= w.cfg.Resume+w.jitter(s.key(), w.cfg.Resume/15) {
+			due = w.add(due, s, now, w.leave)
+		}
+	}
+	slices.SortFunc(due, urgency)
+	return due
+}
+
+// urgency puts ghosts first: they are promised to be gone within 5 s.
+func urgency(a, b task) int {
+	if c := strings.Compare(a.draft.Fact.Type(), b.draft.Fact.Type()); c != 0 {
+		return c // session.away before session.left
+	}
+	return strings.Compare(a.room+" "+a.session, b.room+" "+b.session)
+}
+
+// dead says whether an edge was silent too long. Several presences look at the same edges: each waits a little longer by a
+// jitter of its own, so the first has mostly done the work before the next begins.
+func (w *watch) dead(name string, e *edge, now time.Time) bool {
+	since := e.heard
+	if w.floor.After(since) {
+		since = w.floor
+	}
+	return now.Sub(since) >= w.cfg.Silence+w.jitter(name, w.cfg.Silence/6)
+}
+
+func (w *watch) add(due []task, s *stay, now time.Time, decide func(*stay) (room.Draft, error)) []task {
+	if now.Before(s.retry) {
+		return due
+	}
+	draft, err := decide(s)
+	if errors.Is(err, room.ErrNothingToDo) || errors.Is(err, room.ErrUnknownSession) {
+		return due
+	}
+	s.retry = now.Add(w.cfg.Retry)
+	return append(due, task{room: s.hall.state.Room, session: s.session, draft: draft})
+}
+
+func (w *watch) lose(s *stay) (room.Draft, error) {
+	return s.hall.state.Lose(s.session, s.edge, room.EdgeLost)
+}
+
+func (w *watch) leave(s *stay) (room.Draft, error) {
+	return s.hall.state.Leave(s.session, s.reason())
+}
+
+// prune forgets who fell silent without owning a session, and tracks that nobody speaks on any more.
+func (w *watch) prune(now time.Time) {
+	for name, e := range w.edges {
+		if len(e.stays) == 0 && now.Sub(e.heard) > 20*w.cfg.Silence {
+			delete(w.edges, name)
+		}
+	}
+	for key, at := range w.speaking {
+		if now.Sub(at) >= w.cfg.Silence {
+			delete(w.speaking, key)
+		}
+	}
+}
+
+// alive counts the edges heard within Silence.
+func (w *watch) alive(now time.Time) (n int) {
+	for _, e := range w.edges {
+		if now.Sub(e.heard) < w.cfg.Silence {
+			n++
+		}
+	}
+	return n
+}
+
+func (w *watch) edge(name string, now time.Time) *edge {
+	e := w.edges[name]
+	if e == nil {
+		e = &edge{heard: now, stays: map[*stay]struct{}{}} // one named by an event alone gets a full Silence too
+		w.edges[name] = e
+	}
+	return e
+}
+
+// jitter is a delay below span, fixed for this instance and what it is about.
+func (w *watch) jitter(about string, span time.Duration) time.Duration {
+	if span <= 0 {
+		return 0
+	}
+	h := fnv.New64a()
+	h.Write([]byte(w.cfg.Instance + "\x00" + about))
+	return time.Duration(h.Sum64() % uint64(span))
+}
+
+// heartbeatOf gives the incarnation that a heartbeat's subject names. Its payload is for people: alive is alive, whatever a newer
+// edge writes into it.
+func heartbeatOf(region, on string) (name string, ok bool) {
+	name, ok = strings.CutPrefix(on, subject.Heartbeat(region, ""))
+	return name, ok && subject.ID(name) == nil
+}
