@@ -1,0 +1,254 @@
+// A room as the page holds it: who is there, what they publish, how loud each is played, and how the link fares.
+
+import type { AudioSource } from '../audio/input'
+import type { PlayoutStats } from '../audio/jitter'
+import { type Output, Player } from '../audio/player'
+import { Emitter } from '../emitter'
+import { AirloomError } from '../errors'
+import type { LinkState } from '../net/link'
+import type { EdgeMessage, Grants, ParticipantInfo, RoomInfo, TrackInfo, Welcome } from '../wire/messages'
+import type { WorkerPort } from '../worker/port'
+import type { FromWorker } from '../worker/protocol'
+import { Publication } from './publication'
+import { Roster, type RosterChange } from './roster'
+
+export interface LinkStatus {
+  state: LinkState
+  /** Attempts made since the link was last up, and milliseconds until the next. */
+  attempt: number
+  inMs: number
+}
+
+export interface RoomEvents {
+  state: LinkStatus
+  /** A socket is up. `resumed` false after the first time: the old session was gone and this is a new one. */
+  session: { session: string; resumed: boolean }
+  roster: RosterChange
+  joined: ParticipantInfo
+  left: ParticipantInfo
+  speaking: { track: string; on: boolean }
+  room: RoomInfo
+  /** `away`: live goes on, nothing is being kept at the moment. */
+  log: 'away' | 'ok'
+  /** A complaint that did not end the session. */
+  notice: AirloomError
+  /** The session is over; undefined when this side left. */
+  closed: AirloomError | undefined
+}
+
+export interface PublishOptions {
+  /** `mic`, `music`…: what kind of track it is. */
+  name?: string
+  label?: string
+  /** Bits per second; 32,000 for one channel, 128,000 for two. */
+  bitrate?: number
+  /** Send nothing while nobody speaks. */
+  gate?: boolean
+  muted?: boolean
+}
+
+export class Room extends Emitter<RoomEvents> {
+  readonly roster = new Roster()
+  #status: LinkStatus = { state: 'connecting', attempt: 0, inMs: 0 }
+  #log: 'away' | 'ok' = 'ok'
+  #self: Pick<Welcome, 'session' | 'identity' | 'name' | 'grants' | 'edge' | 'region'> | undefined
+  #publications = new Map<number, Publication>()
+  #nextPublication = 0
+  #players = new Map<number, { player: Player; session: string }>()
+  #gains = new Map<string, GainNode>()
+  #volumes = new Map<string, number>()
+
+  constructor(
+    private readonly worker: WorkerPort,
+    /** Where others are heard; undefined for a session that does not listen. */
+    readonly output: Output | undefined,
+  ) {
+    super()
+  }
+
+  get status(): LinkStatus {
+    return this.#status
+  }
+
+  get log(): 'away' | 'ok' {
+    return this.#log
+  }
+
+  get info(): RoomInfo {
+    return this.roster.room!
+  }
+
+  get session(): string {
+    return this.#self?.session ?? ''
+  }
+
+  get identity(): string {
+    return this.#self?.identity ?? ''
+  }
+
+  get name(): string {
+    return this.#self?.name ?? ''
+  }
+
+  get grants(): Grants {
+    return this.#self?.grants ?? { listen: false, speak: false, record: false, moderate: false }
+  }
+
+  get participants(): ParticipantInfo[] {
+    return this.roster.participants
+  }
+
+  /** Starts a track from a source; resolves when the edge knows it. */
+  async publish(source: AudioSource, options: PublishOptions = {}): Promise<Publication> {
+    const id = ++this.#nextPublication
+    const music = source.channels === 2
+    const config = {
+      name: options.name ?? (source.kind === 'microphone' ? 'mic' : 'music'),
+      label: options.label ?? source.label,
+      bitrate: options.bitrate ?? (music ? 128_000 : 32_000),
+      application: music ? ('audio' as const) : ('voip' as const),
+      gate: options.gate ?? false,
+      muted: options.muted ?? false,
+    }
+    const publication = new Publication(
+      source,
+      config.muted,
+      (muted) => this.worker.tell({ type: 'mute', publication: id, muted }),
+      async () => {
+        await this.worker.ask({ type: 'unpublish', publication: id }).catch(() => {})
+        this.#publications.delete(id)
+      },
+    )
+    this.#publications.set(id, publication)
+    try {
+      await this.worker.ask({ type: 'publish', publication: id, source: source.id, config })
+    } catch (error) {
+      this.#publications.delete(id)
+      throw error
+    }
+    return publication
+  }
+
+  /** How loud an identity is played here, 0–2, 1 as it was sent; kept when its owner comes back. */
+  setVolume(identity: string, volume: number): void {
+    this.#volumes.set(identity, volume)
+    const now = this.output?.context.currentTime ?? 0
+    this.#gains.get(identity)?.gain.setTargetAtTime(volume, now, 0.02)
+  }
+
+  volume(identity: string): number {
+    return this.#volumes.get(identity) ?? 1
+  }
+
+  /** How the sound of each track that is played here fares. */
+  playout(): Record<string, PlayoutStats> {
+    const stats: Record<string, PlayoutStats> = {}
+    for (const { session, tracks } of this.participants) {
+      if (session === this.session) continue
+      for (const { track, handle } of tracks) {
+        const now = this.#players.get(handle)?.player.stats
+        if (now) stats[track] = now
+      }
+    }
+    return stats
+  }
+
+  /** Ends the session: its tracks end, everybody sees it leave. */
+  async leave(): Promise<void> {
+    const ends = [...this.#publications.values()].map((publication) => publication.end())
+    await Promise.race([Promise.all(ends), new Promise((resolve) => setTimeout(resolve, 1_500))])
+    await this.worker.ask({ type: 'leave' })
+  }
+
+  /** @internal */
+  told(message: FromWorker): void {
+    switch (message.type) {
+      case 'state':
+        this.#status = { state: message.state, attempt: message.attempt, inMs: message.inMs }
+        return this.emit('state', this.#status)
+      case 'welcome':
+        return this.#welcomed(message.welcome)
+      case 'message':
+        return this.#heard(message.message)
+      case 'track':
+        return this.#publications.get(message.publication)?.isStarted(message.track)
+      case 'publish.failed':
+        return this.#publications.get(message.publication)?.isFailed(new AirloomError(message.error.code, message.error.message))
+      case 'closed': {
+        for (const handle of [...this.#players.keys()]) this.#stop(handle)
+        const error = message.error && new AirloomError(message.error.code, message.error.message)
+        return this.emit('closed', error)
+      }
+    }
+  }
+
+  #welcomed(welcome: Welcome): void {
+    const { session, identity, name, grants, edge, region } = welcome
+    this.#self = { session, identity, name, grants, edge, region }
+    const change = this.roster.welcome(welcome)
+    this.emit('session', { session, resumed: welcome.resumed })
+    this.emit('room', welcome.room)
+    this.#changed(change)
+  }
+
+  #heard(message: Exclude<EdgeMessage, Welcome>): void {
+    switch (message.type) {
+      case 'roster':
+        return this.#changed(this.roster.roster(message))
+      case 'speaking':
+        for (const track of this.roster.speakingChanged(message.tracks)) {
+          this.emit('speaking', { track, on: this.roster.speaking(track) })
+        }
+        return
+      case 'room':
+        this.roster.room = message.room
+        return this.emit('room', message.room)
+      case 'log':
+        this.#log = message.state
+        return this.emit('log', message.state)
+      case 'error':
+        return this.emit('notice', new AirloomError(message.code, message.message))
+    }
+  }
+
+  #changed(change: RosterChange): void {
+    for (const { track } of change.tracksEnded) this.#stop(track.handle)
+    for (const { participant, track } of change.tracksStarted) this.#play(participant, track)
+    for (const participant of change.left) this.#dropGain(participant.identity)
+    this.emit('roster', change)
+    for (const participant of change.joined) this.emit('joined', participant)
+    for (const participant of change.left) this.emit('left', participant)
+  }
+
+  #play({ session, identity }: ParticipantInfo, { handle, channels }: TrackInfo): void {
+    const output = this.output
+    if (!output || session === this.session || this.#players.has(handle)) return
+    const player = new Player(output.context, channels, this.#gain(output, identity), (port) =>
+      this.worker.tell({ type: 'play', handle, channels, port }, [port]),
+    )
+    this.#players.set(handle, { player, session })
+  }
+
+  #stop(handle: number): void {
+    this.#players.get(handle)?.player.close()
+    this.#players.delete(handle)
+    this.worker.tell({ type: 'stop', handle })
+  }
+
+  #gain(output: Output, identity: string): GainNode {
+    let gain = this.#gains.get(identity)
+    if (!gain) {
+      gain = output.context.createGain()
+      gain.gain.value = this.volume(identity)
+      gain.connect(output.node)
+      this.#gains.set(identity, gain)
+    }
+    return gain
+  }
+
+  #dropGain(identity: string): void {
+    if (this.participants.some((p) => p.identity === identity)) return
+    this.#gains.get(identity)?.disconnect()
+    this.#gains.delete(identity)
+  }
+}

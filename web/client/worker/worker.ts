@@ -1,0 +1,205 @@
+// The worker's entry: routes what the page asks to the link, the sources, the publishers and the receivers.
+
+import { TrackReceiver } from '../audio/receiver'
+import { Source } from '../audio/source'
+import { AirloomError } from '../errors'
+import { Link } from '../net/link'
+import { type Packet, decodeMessage } from '../wire/packet'
+import { handleOf } from '../wire/handle'
+import type { EdgeMessage, Welcome } from '../wire/messages'
+import type { FromWorker, JoinConfig, SourceInput, ToWorker, WorkerStats } from './protocol'
+import { type PublishConfig, Publisher } from './publisher'
+
+const tell = (message: FromWorker) => self.postMessage(message)
+const plain = (error: unknown) =>
+  error instanceof AirloomError ? { code: error.code, message: error.message } : { code: 'codec', message: String(error) }
+
+/** Packets of a track may come a moment before the roster that names it: the last few are kept. */
+const EARLY_PACKETS = 25
+const EARLY_TRACKS = 32
+
+class Engine {
+  #link: Link | undefined
+  #sources = new Map<number, Source>()
+  #publishers = new Map<number, Publisher>()
+  #receivers = new Map<number, TrackReceiver>()
+  #early = new Map<number, Packet[]>()
+  #tokens = new Map<number, { resolve(token: string): void; reject(error: AirloomError): void }>()
+  #tokenCall = 0
+
+  async handle(message: ToWorker): Promise<unknown> {
+    switch (message.type) {
+      case 'join':
+        return this.#join(message.config)
+      case 'token': {
+        const waiting = this.#tokens.get(message.call)
+        this.#tokens.delete(message.call)
+        if ('token' in message) waiting?.resolve(message.token)
+        else waiting?.reject(new AirloomError(message.failed.code, message.failed.message))
+        return
+      }
+      case 'leave':
+        return this.#leave()
+      case 'listen':
+        return this.#link?.request({ type: 'listen', on: message.on }).then(() => undefined)
+      case 'source':
+        return this.#open(message.source, message.channels, message.input)
+      case 'source.close':
+        this.#sources.get(message.source)?.close()
+        this.#sources.delete(message.source)
+        return
+      case 'publish':
+        return this.#publish(message.publication, message.source, message.config)
+      case 'mute':
+        this.#publishers.get(message.publication)?.setMuted(message.muted)
+        return
+      case 'unpublish': {
+        const publisher = this.#publishers.get(message.publication)
+        await publisher?.end()
+        this.#publishers.delete(message.publication)
+        return
+      }
+      case 'play':
+        return this.#play(message.handle, message.channels, message.port)
+      case 'stop':
+        this.#receivers.get(message.handle)?.close()
+        this.#receivers.delete(message.handle)
+        return
+      case 'hurry':
+        this.#link?.hurry()
+        return
+      case 'stats':
+        return this.#stats()
+    }
+  }
+
+  #join(config: JoinConfig): void {
+    this.#link?.close()
+    const link: Link = new Link(
+      { ...config, token: () => this.#token() },
+      {
+        state: (state, attempt, inMs) => tell({ type: 'state', state, attempt, inMs }),
+        welcome: (welcome) => this.#welcomed(welcome),
+        message: (message) => this.#heard(message),
+        packets: (bytes) => this.#packets(bytes),
+        closed: (error) => tell({ type: 'closed', error: error && plain(error) }),
+        tracks: () => [...this.#publishers.values()].flatMap((p) => p.resumable),
+      },
+    )
+    this.#link = link
+    link.start()
+  }
+
+  async #leave(): Promise<void> {
+    await this.#link?.leave()
+    for (const publisher of this.#publishers.values()) publisher.close()
+    for (const receiver of this.#receivers.values()) receiver.close()
+    this.#publishers.clear()
+    this.#receivers.clear()
+    this.#early.clear()
+    this.#link = undefined
+  }
+
+  #open(id: number, channels: 1 | 2, input: SourceInput): void {
+    const source = new Source(
+      channels,
+      (level) => tell({ type: 'level', source: id, level }),
+      () => tell({ type: 'source.ended', source: id }),
+    )
+    this.#sources.set(id, source)
+    if (input.kind === 'stream') source.readStream(input.readable).catch(() => tell({ type: 'source.ended', source: id }))
+    else if (input.kind === 'port') source.readPort(input.port)
+    else source.playFile(input.channels, input.loop)
+  }
+
+  async #publish(id: number, sourceId: number, config: PublishConfig): Promise<void> {
+    const source = this.#sources.get(sourceId)
+    if (!source || !this.#link) throw new AirloomError('closed', 'publish needs an open source and a joined room')
+    const publisher = new Publisher(
+      this.#link,
+      source,
+      config,
+      (track) => tell({ type: 'track', publication: id, track }),
+      (error) => tell({ type: 'publish.failed', publication: id, error: plain(error) }),
+    )
+    this.#publishers.set(id, publisher)
+    try {
+      await publisher.start()
+    } catch (error) {
+      publisher.close()
+      this.#publishers.delete(id)
+      throw error
+    }
+  }
+
+  #play(handle: number, channels: number, port: MessagePort): void {
+    this.#receivers.get(handle)?.close()
+    const receiver = new TrackReceiver(channels, port)
+    this.#receivers.set(handle, receiver)
+    for (const packet of this.#early.get(handle) ?? []) receiver.push(packet)
+    this.#early.delete(handle)
+  }
+
+  #packets(bytes: Uint8Array): void {
+    for (const packet of decodeMessage(bytes)) {
+      if (packet.backlog) continue
+      const receiver = this.#receivers.get(packet.handle)
+      if (receiver) receiver.push(packet)
+      else this.#keepEarly(packet)
+    }
+  }
+
+  #keepEarly(packet: Packet): void {
+    const kept = this.#early.get(packet.handle) ?? []
+    if (kept.length === 0 && this.#early.size >= EARLY_TRACKS) return
+    kept.push(packet)
+    if (kept.length > EARLY_PACKETS) kept.shift()
+    this.#early.set(packet.handle, kept)
+  }
+
+  #welcomed(welcome: Welcome): void {
+    tell({ type: 'welcome', welcome })
+    for (const publisher of this.#publishers.values()) publisher.welcomed(welcome)
+  }
+
+  #heard(message: Exclude<EdgeMessage, Welcome>): void {
+    if (message.type === 'ack' || message.type === 'resend') {
+      for (const publisher of this.#publishers.values()) publisher.heard(message)
+      return
+    }
+    if (message.type === 'skipped') for (const { track } of message.tracks) this.#receivers.get(handleOf(track) ?? 0)?.skipped()
+    tell({ type: 'message', message })
+  }
+
+  #token(): Promise<string> {
+    const call = ++this.#tokenCall
+    return new Promise((resolve, reject) => {
+      this.#tokens.set(call, { resolve, reject })
+      tell({ type: 'token.wanted', call })
+    })
+  }
+
+  #stats(): WorkerStats {
+    return {
+      roundTripMs: this.#link?.roundTripMs ?? 0,
+      clockAheadMs: this.#link?.clockAheadMs ?? 0,
+      bufferedAmount: this.#link?.bufferedAmount ?? 0,
+      published: [...this.#publishers.values()].flatMap((p) => p.stats() ?? []),
+      received: Object.fromEntries([...this.#receivers].map(([handle, receiver]) => [handle, receiver.stats()])),
+    }
+  }
+}
+
+const engine = new Engine()
+self.addEventListener('online', () => void engine.handle({ type: 'hurry' }))
+self.onmessage = async ({ data }: MessageEvent<ToWorker>) => {
+  const call = 'call' in data && data.type !== 'token' ? data.call : undefined
+  try {
+    const value = await engine.handle(data)
+    if (call !== undefined) tell({ type: 'done', call, value })
+  } catch (error) {
+    if (call !== undefined) tell({ type: 'failed', call, error: plain(error) })
+    else console.error(error)
+  }
+}
+tell({ type: 'ready' })
