@@ -119,6 +119,23 @@ func (p *Packet) Frames(yield func(Frame) bool) {
 // they lie less than 2³¹ samples (12 h) apart.
 func Elapsed(from, to uint32) int { return int(int32(to - from)) }
 
+// Timeline turns timestamps, which wrap, into samples since the first of them. It is right as long as each lies less than
+// 12 h from the one before. The zero value is ready.
+type Timeline struct {
+	last  uint32
+	at    int64
+	begun bool
+}
+
+// At is how many samples after the first timestamp this one is; less than 0 if it is earlier.
+func (t *Timeline) At(timestamp uint32) int64 {
+	if t.begun {
+		t.at += int64(Elapsed(t.last, timestamp))
+	}
+	t.last, t.begun = timestamp, true
+	return t.at
+}
+
 var trackIDs = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
 // TrackID is the id of the track that a handle stands for: 7 characters of lower-case base32 (RFC 4648 §6).

@@ -259,6 +259,20 @@ func TestElapsedAcrossTheWrap(t *testing.T) {
 	}
 }
 
+func TestTimelineGoesOnBeyondTheWrap(t *testing.T) {
+	var line Timeline
+	var at int64
+	timestamp := uint32(0xfffff000)
+	for i := range 100_000 {
+		if got := line.At(timestamp); got != at {
+			t.Fatalf("step %d: %d, want %d", i, got, at)
+		}
+		step := int64(i%7-2) * 500_000_000 // forth and back, up to 5.8 h
+		at += step
+		timestamp += uint32(step)
+	}
+}
+
 // What a hostile speaker sends must not cost memory either.
 func TestVectorsAllocateNothing(t *testing.T) {
 	v := loadVectors(t)
