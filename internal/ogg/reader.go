@@ -69,7 +69,11 @@ func (r *Reader) Samples() int64 { return r.samples }
 // Length is how many samples are to be heard once Next has returned io.EOF: without pre-skip and end trim
 // (RFC 7845 §4), and never more than there are.
 func (r *Reader) Length() int64 {
-	return max(0, min(r.samples, r.last-r.start)-int64(r.head.PreSkip))
+	length := r.samples
+	if r.timed {
+		length = min(length, r.last-r.start)
+	}
+	return max(0, length-int64(r.head.PreSkip))
 }
 
 // Next returns the next packet; io.EOF after the last one. Other errors are final too: frame.ErrOpus for a packet that
@@ -155,7 +159,7 @@ func (r *Reader) nextAudioPage() error {
 		r.began, r.skipping = true, goesOn
 		return nil
 	}
-	if goesOn != r.pending {
+	if goesOn != (r.pending || r.skipping) && len(r.page.lacing) > 0 {
 		return fmt.Errorf("%w: page %d does not continue the one before", ErrCorrupt, r.page.sequence)
 	}
 	return nil

@@ -85,7 +85,9 @@ func TestCopyIsExact(t *testing.T) {
 	})
 }
 
-func equalPackets(a, b copied) bool { return a.samples == b.samples && bytes.Equal(a.payload, b.payload) }
+func equalPackets(a, b copied) bool {
+	return a.samples == b.samples && bytes.Equal(a.payload, b.payload)
+}
 
 func write(t *testing.T, h Head, fill func(*Writer)) (path string) {
 	t.Helper()

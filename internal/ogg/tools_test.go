@@ -57,12 +57,28 @@ var clips = []clip{
 	{"60 ms, stereo", "ffmpeg", []string{"-ar", "48000", "-ac", "2", "-b:a", "64k", "-frame_duration", "60"}},
 }
 
+// made is where clips are kept for the tests after the one that first needs them.
+var made string
+
+func TestMain(m *testing.M) {
+	var err error
+	if made, err = os.MkdirTemp("", "ogg"); err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	os.RemoveAll(made)
+	os.Exit(code)
+}
+
 func (c clip) encode(t *testing.T) (path string) {
 	t.Helper()
+	path = filepath.Join(made, c.name+".opus")
+	if _, err := os.Stat(path); err == nil {
+		return path
+	}
 	if _, err := os.Stat(speech); err != nil {
 		t.Fatalf("%v: apt-get install asterisk-core-sounds-en-wav", err)
 	}
-	path = filepath.Join(t.TempDir(), "clip.opus")
 	if c.tool == "opusenc" {
 		run(t, "opusenc", append(append([]string{"--quiet"}, c.args...), speech, path)...)
 		return path
