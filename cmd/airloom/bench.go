@@ -1,0 +1,5 @@
+package main
+
+type benchCmd struct {
+	E2E benchE2ECmd `cmd:"" name:"e2e" help:"One speaker, many listeners: is every frame heard, unaltered, and how soon?"`
+}

@@ -1,0 +1,279 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"text/tabwriter"
+	"time"
+
+	"airloom/internal/room"
+)
+
+type roomCmd struct {
+	List       roomListCmd       `cmd:"" help:"All rooms."`
+	Show       roomShowCmd       `cmd:"" help:"One room and who is in it, now or at a time."`
+	Events     roomEventsCmd     `cmd:"" help:"What happened in a room, one JSON object per line."`
+	Attendance roomAttendanceCmd `cmd:"" help:"Who was in a room, from when to when."`
+	Create     roomCreateCmd     `cmd:"" help:"Make a room, change its settings, or open it again."`
+	Close      roomCloseCmd      `cmd:"" help:"Close a room: everybody leaves, nobody may join."`
+	Record     roomRecordCmd     `cmd:"" help:"Start or stop the recording of a room."`
+}
+
+type roomListCmd struct {
+	remote
+	JSON bool `name:"json" help:"Print the answer as one object."`
+}
+
+type roomRow struct {
+	Room      string    `json:"room"`
+	Keep      room.Keep `json:"keep"`
+	Capacity  int       `json:"capacity"`
+	Closed    bool      `json:"closed"`
+	Recording string    `json:"recording"`
+	Present   int       `json:"present"`
+	Away      int       `json:"away"`
+	Tracks    int       `json:"tracks"`
+}
+
+// Run lists rooms.
+func (c *roomListCmd) Run(p *program) error {
+	var got struct {
+		Rooms []roomRow `json:"rooms"`
+	}
+	if err := c.ask(p, http.MethodGet, "v1/rooms", nil, nil, &got); err != nil {
+		return fmt.Errorf("list rooms: %w", err)
+	}
+	if c.JSON {
+		return p.json(got)
+	}
+	table := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "ROOM\tKEEP\tPRESENT\tAWAY\tTRACKS\tCAPACITY\tSTATE")
+	for _, r := range got.Rooms {
+		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%s\t%s\n", r.Room, r.Keep, r.Present, r.Away, r.Tracks, capacity(r.Capacity), condition(r.Closed, r.Recording))
+	}
+	return table.Flush()
+}
+
+type roomShowCmd struct {
+	remote
+	Room roomName `arg:"" help:"Room."`
+	At   string   `placeholder:"TIME" help:"As it was at this time (RFC 3339, as 2026-11-20T12:03:00Z)."`
+	JSON bool     `name:"json" help:"Print the answer as one object."`
+}
+
+// Help is printed below the flags.
+func (roomShowCmd) Help() string {
+	return "Example:  airloom room show town-hall --at 2026-11-20T12:03:00Z"
+}
+
+// Validate is called by the parser.
+func (c *roomShowCmd) Validate() error {
+	if _, err := time.Parse(time.RFC3339, c.At); c.At != "" && err != nil {
+		return fmt.Errorf("--at %q: not a time as 2026-11-20T12:03:00Z", c.At)
+	}
+	return nil
+}
+
+type roomView struct {
+	Room         room.Info          `json:"room"`
+	Participants []room.Participant `json:"participants"`
+	Away         []room.Participant `json:"away"`
+	Position     uint64             `json:"position"`
+}
+
+// Run shows a room.
+func (c *roomShowCmd) Run(p *program) error {
+	query := url.Values{}
+	if c.At != "" {
+		query.Set("at", c.At)
+	}
+	var got roomView
+	if err := c.ask(p, http.MethodGet, "v1/rooms/"+string(c.Room), query, nil, &got); err != nil {
+		return fmt.Errorf("show room %s: %w", c.Room, err)
+	}
+	if c.JSON {
+		return p.json(got)
+	}
+	fmt.Fprintf(p.out, "room %s: keep %s, capacity %s, %s (position %d)\n", got.Room.Room, got.Room.Keep,
+		capacity(got.Room.Capacity), condition(got.Room.Closed, got.Room.Recording), got.Position)
+	table := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "WHO\tNAME\tSINCE\tSTATE\tTRACKS")
+	for _, one := range got.Participants {
+		fmt.Fprintf(table, "%q\t%q\t%s\tpresent\t%s\n", one.Identity, one.Name, clockTime(one.Joined), trackNames(one.Tracks))
+	}
+	for _, one := range got.Away {
+		fmt.Fprintf(table, "%q\t%q\t%s\taway\t%s\n", one.Identity, one.Name, clockTime(one.Joined), trackNames(one.Tracks))
+	}
+	return table.Flush()
+}
+
+type roomEventsCmd struct {
+	remote
+	Room   roomName `arg:"" help:"Room."`
+	Follow bool     `help:"Go on as new events come."`
+	After  uint64   `help:"Only events behind this position."`
+	JSON   bool     `name:"json" help:"As always: one JSON object per line."`
+}
+
+// Run prints events.
+func (c *roomEventsCmd) Run(p *program) error {
+	query := url.Values{}
+	if c.Follow {
+		query.Set("follow", "true")
+	}
+	if c.After > 0 {
+		query.Set("after", strconv.FormatUint(c.After, 10))
+	}
+	err := c.eachLine(p, "v1/rooms/"+string(c.Room)+"/events", query, func(line []byte) error {
+		_, err := fmt.Fprintf(p.out, "%s\n", line)
+		return err
+	})
+	if p.ctx.Err() != nil {
+		return nil // Ctrl-C is how --follow ends
+	}
+	return err
+}
+
+type roomCreateCmd struct {
+	remote
+	Room     roomName `arg:"" help:"Room: 1-64 of a-z, 0-9, - and _."`
+	Keep     string   `enum:"none,rewind,record," default:"" help:"What of its sound is kept: none, rewind, record (default: the edge's)."`
+	Capacity int      `help:"Participants at once; 0: no bound."`
+	JSON     bool     `name:"json" help:"Print the answer as one object."`
+}
+
+// Help is printed below the flags.
+func (roomCreateCmd) Help() string {
+	return "Example:  airloom room create town-hall --keep record --capacity 500"
+}
+
+// Validate is called by the parser.
+func (c *roomCreateCmd) Validate() error {
+	if c.Capacity < 0 {
+		return errors.New("--capacity: must not be negative")
+	}
+	return nil
+}
+
+// Run makes a room.
+func (c *roomCreateCmd) Run(p *program) error {
+	body := map[string]any{"room": c.Room, "capacity": c.Capacity}
+	if c.Keep != "" {
+		body["keep"] = c.Keep
+	}
+	return c.change(p, http.MethodPost, "v1/rooms", body, c.JSON, fmt.Sprintf("room %s is open", c.Room))
+}
+
+type roomCloseCmd struct {
+	remote
+	Room roomName `arg:"" help:"Room."`
+	JSON bool     `name:"json" help:"Print the answer as one object."`
+}
+
+// Run closes a room.
+func (c *roomCloseCmd) Run(p *program) error {
+	return c.change(p, http.MethodPost, "v1/rooms/"+string(c.Room)+"/close", nil, c.JSON, fmt.Sprintf("room %s is closed", c.Room))
+}
+
+type roomRecordCmd struct {
+	remote
+	Room  roomName `arg:"" help:"Room."`
+	State string   `arg:"" enum:"on,off" help:"on or off."`
+	JSON  bool     `name:"json" help:"Print the answer as one object."`
+}
+
+// Run starts or stops a recording.
+func (c *roomRecordCmd) Run(p *program) error {
+	body := map[string]bool{"on": c.State == "on"}
+	return c.change(p, http.MethodPut, "v1/rooms/"+string(c.Room)+"/recording", body, c.JSON, fmt.Sprintf("recording of room %s is %s", c.Room, c.State))
+}
+
+func (r remote) ask(p *program, method, path string, query url.Values, body, result any) error {
+	a, err := r.api(p)
+	if err != nil {
+		return err
+	}
+	return a.call(method, path, query, body, result)
+}
+
+// change asks for a change and prints the answer, or done in words.
+func (r remote) change(p *program, method, path string, body any, asJSON bool, done string) error {
+	var got json.RawMessage
+	var result any
+	if asJSON {
+		result = &got
+	}
+	if err := r.ask(p, method, path, nil, body, result); err != nil {
+		return err
+	}
+	if asJSON {
+		return p.json(got)
+	}
+	_, err := fmt.Fprintln(p.out, done)
+	return err
+}
+
+// eachLine reads an answer that is a line per object.
+func (r remote) eachLine(p *program, path string, query url.Values, f func([]byte) error) error {
+	a, err := r.api(p)
+	if err != nil {
+		return err
+	}
+	content, err := a.do(p.ctx, http.MethodGet, path, query, nil)
+	if err != nil {
+		return err
+	}
+	defer content.Close()
+	lines := bufio.NewScanner(content)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		if len(lines.Bytes()) == 0 {
+			continue // keeps a followed answer alive
+		}
+		if err := f(lines.Bytes()); err != nil {
+			return err
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("read events: %w", err)
+	}
+	return nil
+}
+
+func capacity(n int) string {
+	if n == 0 {
+		return "any"
+	}
+	return strconv.Itoa(n)
+}
+
+func condition(closed bool, recording string) string {
+	switch {
+	case closed:
+		return "closed"
+	case recording != "":
+		return "recording " + recording
+	}
+	return "open"
+}
+
+func clockTime(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }
+
+func trackNames(tracks []room.TrackInfo) string {
+	names := ""
+	for i, t := range tracks {
+		if i > 0 {
+			names += ", "
+		}
+		names += strconv.Quote(t.Name)
+		if t.Muted {
+			names += " (muted)"
+		}
+	}
+	return names
+}

@@ -1,0 +1,81 @@
+package participant
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/gorilla/websocket"
+)
+
+var (
+	// ErrLeft says that this participant has left or was closed.
+	ErrLeft = errors.New("participant has left the room")
+	// ErrSessionLost says that a session could not be resumed: its tracks are over, what was not acked is lost.
+	ErrSessionLost = errors.New("the session could not be resumed: it was away for longer than 30 s")
+	// ErrTrackOver says that the edge knows a track as ended.
+	ErrTrackOver = errors.New("the track is over at the edge")
+)
+
+// Error is a refusal by the edge: a code of docs/wire.md 3.4 and its words, and the code with which the socket closed
+// (0 where it stayed open).
+type Error struct {
+	Code    string
+	Message string
+	Close   int
+}
+
+// Error implements error.
+func (e *Error) Error() string {
+	switch {
+	case e.Message == "":
+		return "the edge says " + e.Code
+	case e.Code == "":
+		return fmt.Sprintf("the edge closed the socket with %d: %s", e.Close, e.Message)
+	}
+	return fmt.Sprintf("the edge says %s: %s", e.Code, e.Message)
+}
+
+// closeNames are the codes of docs/wire.md 3.4 by the close code that goes with them, for an edge that closed without
+// its error message getting through.
+var closeNames = map[int]string{
+	4401: "unauthorized", 4403: "forbidden", 4408: "auth_timeout", 4409: "replaced", 4410: "room_closed",
+	4423: "room_full", 4426: "protocol_version", 1008: "rate", 3008: "slow",
+}
+
+// refusal makes an Error of what ended a socket; said is the fatal error message heard before, or nil. It is nil
+// where the socket just broke.
+func refusal(err error, said *Error) *Error {
+	var closed *websocket.CloseError
+	if !errors.As(err, &closed) {
+		return said
+	}
+	if said != nil {
+		said.Close = closed.Code
+		return said
+	}
+	return &Error{Code: closeNames[closed.Code], Message: closed.Text, Close: closed.Code}
+}
+
+// final tells whether a participant does not come back after this (docs/wire.md 3.4): 1008, 44xx, and a session that
+// was ended with 1000.
+func (e *Error) final() bool {
+	switch {
+	case e == nil:
+		return false
+	case e.Close == 0: // the socket broke before the close frame: the words decide
+		return finalCodes[e.Code]
+	}
+	return e.Close >= 4400 && e.Close < 4500 || e.Close == websocket.ClosePolicyViolation ||
+		e.Close == websocket.CloseNormalClosure || e.Close == websocket.CloseUnsupportedData
+}
+
+var finalCodes = map[string]bool{
+	"unauthorized": true, "forbidden": true, "auth_timeout": true, "replaced": true, "room_closed": true,
+	"room_full": true, "protocol_version": true, "kicked": true, "bad_room": true, "rate": true,
+}
+
+// IsCode tells whether err is a refusal with this code.
+func IsCode(err error, code string) bool {
+	var refused *Error
+	return errors.As(err, &refused) && refused.Code == code
+}

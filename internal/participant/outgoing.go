@@ -1,0 +1,226 @@
+package participant
+
+import (
+	"time"
+
+	"airloom/internal/frame"
+)
+
+const (
+	// messageBytes bounds what one message carries; the wire allows 8 KiB.
+	messageBytes = 6 << 10
+	// packFrames bounds the frames of a packet.
+	packFrames = 50
+	// maxSpan bounds the seqs of a silence packet.
+	maxSpan = 1<<16 - 1
+	// silenceRun is how many silent seqs are declared at once while silence lasts (the first goes out alone).
+	silenceRun = 10
+	// lateAfter is the age from which a frame that was not sent yet is no longer for live listeners.
+	lateAfter = 2 * time.Second
+)
+
+// outgoing is what a speaker holds of one track: the frames that are not acked, and how far each was sent. It is pure:
+// no clock, no lock, no I/O; Speaker guards it. Seqs are int64 here so that −1 and "after the last" have a place.
+//
+//	first ≤ acked+1      oldest frame kept
+//	[back, backEnd)      to be sent (again) flagged Backlog
+//	[live, next)         not sent yet
+type outgoing struct {
+	handle uint32
+	epoch  uint8
+	unit   uint8 // frame duration in 2.5 ms
+	late   bool  // everything goes as Backlog
+
+	slots         []slot
+	first, next   int64
+	acked         int64
+	live          int64
+	back, backEnd int64
+
+	silent  bool   // the newest live seq sent was a silent one
+	audio   uint64 // audio frames added
+	bytes   uint64
+	resent  uint64 // audio frames sent more than once
+	dropped uint64 // audio frames pushed out before they were acked
+}
+
+type slot struct {
+	payload []byte // empty: silence
+	voice   bool
+	sent    bool
+	due     time.Time
+}
+
+func newOutgoing(handle uint32, epoch, unit uint8, capacity int) *outgoing {
+	return &outgoing{handle: handle, epoch: epoch, unit: unit, acked: -1, slots: make([]slot, capacity)}
+}
+
+func (o *outgoing) slot(seq int64) *slot { return &o.slots[seq%int64(len(o.slots))] }
+
+// add takes a copy of the next frame; an empty payload is a silent one. When all slots are full the oldest frame is
+// forgotten: full says beforehand.
+func (o *outgoing) add(payload []byte, voice bool, due time.Time) {
+	if o.full() {
+		o.forget()
+	}
+	s := o.slot(o.next)
+	s.payload = append(s.payload[:0], payload...)
+	s.voice, s.sent, s.due = voice, false, due
+	if len(payload) > 0 {
+		o.audio++
+		o.bytes += uint64(len(payload))
+	}
+	o.next++
+	if o.late {
+		o.live, o.backEnd = o.next, o.next
+	}
+}
+
+func (o *outgoing) full() bool { return o.next-o.first == int64(len(o.slots)) }
+
+func (o *outgoing) forget() {
+	if len(o.slot(o.first).payload) > 0 {
+		o.dropped++
+	}
+	o.first++
+	o.live = max(o.live, o.first)
+	o.back = max(o.back, o.first)
+	o.backEnd = max(o.backEnd, o.back)
+}
+
+// ack says that everything up to seq is durable.
+func (o *outgoing) ack(seq int64) (news bool) {
+	if seq <= o.acked || seq >= o.next {
+		return false
+	}
+	o.acked = seq
+	o.first = max(o.first, seq+1)
+	o.back = max(o.back, o.first)
+	o.backEnd = max(o.backEnd, o.back)
+	o.live = max(o.live, o.first)
+	return true
+}
+
+// resend asks for everything from seq on that was sent before. The seqs from..to−1 are no longer here; there are none
+// when from ≥ to.
+func (o *outgoing) resend(seq int64) (from, to int64) {
+	seq = max(seq, o.acked+1)
+	if seq >= o.live {
+		return 0, 0
+	}
+	o.back = max(seq, o.first)
+	o.backEnd = max(o.backEnd, o.live)
+	return seq, o.first
+}
+
+// liveRun is the run of seqs to be sent live next, empty when nothing is due. Frames that waited too long become
+// backlog first.
+func (o *outgoing) liveRun(now time.Time) (from, to int64) {
+	stale := o.live
+	for stale < o.next && now.Sub(o.slot(stale).due) > lateAfter {
+		stale++
+	}
+	if stale > o.live {
+		if o.back == o.backEnd {
+			o.back = o.live
+		}
+		o.live, o.backEnd = stale, stale
+	}
+	to = o.run(o.live, o.next)
+	if n := to - o.live; n > 0 && o.silent && to == o.next && n < silenceRun && len(o.slot(o.live).payload) == 0 {
+		return 0, 0 // silence goes on: gather some
+	}
+	return o.live, to
+}
+
+// takeLive appends the next live packet to dst; dst comes back as it was when there is none.
+func (o *outgoing) takeLive(dst []byte, now time.Time) []byte {
+	from, to := o.liveRun(now)
+	if from == to {
+		return dst
+	}
+	o.live = to
+	o.silent = len(o.slot(from).payload) == 0
+	return o.encode(dst, from, to, 0)
+}
+
+// takeBacklog appends the next backlog packet to dst while at most window seqs are on their way unacked.
+func (o *outgoing) takeBacklog(dst []byte, window int) []byte {
+	limit := min(o.backEnd, o.acked+1+int64(window))
+	if o.back >= limit {
+		return dst
+	}
+	from, to := o.back, o.run(o.back, limit)
+	o.back = to
+	return o.encode(dst, from, to, frame.Backlog)
+}
+
+// run is the end of the longest run from..to that makes one packet: all audio within the bounds, or all silent.
+func (o *outgoing) run(from, to int64) int64 {
+	if from >= to {
+		return from
+	}
+	silent := len(o.slot(from).payload) == 0
+	bytes, seq := 0, from
+	for ; seq < to; seq++ {
+		s := o.slot(seq)
+		bytes += len(s.payload) + 2
+		if silent != (len(s.payload) == 0) || silent && seq-from == maxSpan {
+			break
+		}
+		if !silent && seq > from && (bytes > messageBytes || seq-from == packFrames) {
+			break
+		}
+	}
+	return seq
+}
+
+func (o *outgoing) encode(dst []byte, from, to int64, flags frame.Flags) []byte {
+	h := frame.Header{
+		Flags: flags, Handle: o.handle, Epoch: o.epoch, Seq: uint32(from),
+		Timestamp: uint32(from) * uint32(o.unit) * frame.UnitSamples,
+	}
+	if len(o.slot(from).payload) == 0 {
+		for seq := from; seq < to; seq++ {
+			o.slot(seq).sent = true
+		}
+		return mustEncode(frame.AppendSilence(dst, h, uint16(to-from), o.unit))
+	}
+	var payloads [packFrames][]byte
+	n := 0
+	for seq := from; seq < to; seq++ {
+		s := o.slot(seq)
+		payloads[n] = s.payload
+		n++
+		if s.voice {
+			h.Flags |= frame.Voice
+		}
+		if s.sent {
+			o.resent++
+		}
+		s.sent = true
+	}
+	return mustEncode(frame.AppendAudio(dst, h, payloads[:n]...))
+}
+
+// mustEncode holds because Speaker.Send checked every frame and run keeps the bounds.
+func mustEncode(packet []byte, err error) []byte {
+	if err != nil {
+		panic("participant: encode own frames: " + err.Error())
+	}
+	return packet
+}
+
+// sentAll tells whether every frame was sent at least once and no backlog is waiting.
+func (o *outgoing) sentAll() bool { return o.live == o.next && o.back == o.backEnd }
+
+// ackedAudio counts the audio frames that are acked; dropped ones never are.
+func (o *outgoing) ackedAudio() uint64 {
+	n := o.audio - o.dropped
+	for seq := o.first; seq < o.next; seq++ {
+		if len(o.slot(seq).payload) > 0 {
+			n--
+		}
+	}
+	return n
+}

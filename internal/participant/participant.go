@@ -1,0 +1,274 @@
+// Package participant is a participant in a room over WebSocket, as docs/wire.md has it: for the command line, for
+// load and for tests. It joins, comes back with its resume secret, moves from edge to edge, publishes tracks until all
+// is acked, and puts in order what it hears.
+//
+// It never decodes or makes sound, writes no file and prints nothing.
+package participant
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"airloom/internal/frame"
+	"airloom/internal/room"
+	"airloom/internal/subject"
+)
+
+// Config says who joins what. URL and Room are needed; the rest has defaults.
+type Config struct {
+	URL    string      // of an edge: http(s) or ws(s)
+	Room   string      // to join
+	Name   string      // to show; the token's or the edge's choice when empty
+	Listen bool        // get the room's packets
+	Token  string      // a JWT; or
+	Tokens TokenSource // gets one, and newer ones as they end; without both a dev token is asked for
+	Agent  string      // what program this is
+
+	Patience time.Duration // how long to try to come back before giving up; 0: 60 s
+	Window   int           // backlog frames on their way unacked; 0: 500
+
+	// Hear gets what is heard, in order, on the goroutine that reads: it must not block. See Receiver.Deliver.
+	Hear func(*Incoming, Heard)
+	// Notice gets news of the room and the link, on the goroutine that reads; it may be nil and must not block.
+	Notice func(Notice)
+	Logger *slog.Logger // nil: discard
+}
+
+// Notice is news: exactly one field that is not zero, but for Roster and Speaking, which may come empty.
+type Notice struct {
+	Kind     NoticeKind
+	Speaking map[string]bool // by track
+	Err      error           // Lost: why; Refused: what the edge said
+}
+
+// NoticeKind is what happened.
+type NoticeKind uint8
+
+// Kinds of Notice.
+const (
+	RosterChanged NoticeKind = iota + 1
+	RoomChanged
+	SpeakingChanged
+	LogAway  // the log keeps nothing at the moment, live goes on
+	LogOK    // the log has caught up
+	Lost     // the socket is gone; coming back
+	Back     // there is a socket again
+	Refused  // the edge refused something that was not asked for by a call
+	Skipped  // this listener was too slow and has missed frames
+	TokenEnd // the token is about to end and there is no source for a newer one
+)
+
+// Participant is in the room from Join until Leave, Close, or a refusal that is final.
+type Participant struct {
+	cfg    Config
+	target string
+	log    *slog.Logger
+
+	ctx    context.Context
+	cancel context.CancelFunc
+	work   sync.WaitGroup
+	done   chan struct{} // closed when every goroutine is gone
+	wake   chan struct{} // has room for one: there is something to send
+
+	dialing  sync.Mutex // one attempt to get a socket at a time
+	hearing  sync.Mutex // guards receiver
+	receiver *Receiver
+
+	mu       sync.Mutex // guards what follows
+	link     *link      // nil while away
+	token    Token
+	session  Session
+	resume   string
+	people   map[string]room.Participant
+	lastID   int64
+	pending  map[int64]*request
+	speakers []*Speaker
+	rtt      time.Duration
+	offset   time.Duration
+	err      error
+}
+
+// Session is what the edge said of this stay.
+type Session struct {
+	Session  string
+	Identity string
+	Name     string
+	Grants   room.Grants
+	Room     room.Info
+	Edge     string
+	Region   string
+}
+
+// Join gets a token where there is none, opens the socket and waits for the welcome. Its errors are a *Problem (REST or
+// handshake refused), an *Error (the edge refused) or those of the network. ctx bounds joining only: end with Leave or
+// Close.
+func Join(ctx context.Context, cfg Config) (*Participant, error) {
+	if err := subject.Room(cfg.Room); err != nil {
+		return nil, err
+	}
+	target, err := socketURL(cfg.URL)
+	if err != nil {
+		return nil, err
+	}
+	p := newParticipant(cfg, target)
+	if err := p.fetchToken(ctx, false); err != nil {
+		p.cancel()
+		return nil, err
+	}
+	l, err := p.open(ctx)
+	if err != nil {
+		p.cancel()
+		return nil, err
+	}
+	p.work.Add(2)
+	go p.serve(l)
+	go p.pump()
+	go func() {
+		p.work.Wait()
+		close(p.done)
+	}()
+	return p, nil
+}
+
+func newParticipant(cfg Config, target string) *Participant {
+	if cfg.Patience == 0 {
+		cfg.Patience = time.Minute
+	}
+	if cfg.Window == 0 {
+		cfg.Window = 500
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Token == "" && cfg.Tokens == nil {
+		cfg.Tokens = DevTokens(cfg.URL, cfg.Room, "", cfg.Name)
+	}
+	p := &Participant{
+		cfg: cfg, target: target, log: cfg.Logger, token: Token{Token: cfg.Token},
+		done: make(chan struct{}), wake: make(chan struct{}, 1), receiver: NewReceiver(),
+		people: map[string]room.Participant{}, pending: map[int64]*request{},
+	}
+	p.receiver.Deliver = cfg.Hear
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	return p
+}
+
+// Done is closed when the participant is out of the room and every goroutine of it is gone; Err then says why.
+func (p *Participant) Done() <-chan struct{} { return p.done }
+
+// Err is why the participant is out: ErrLeft, an *Error, or the last error of the network. Nil while it is in.
+func (p *Participant) Err() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.err
+}
+
+// Session is what the edge said of this stay.
+func (p *Participant) Session() Session {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.session
+}
+
+// Participants is the roster as it was told last, in no order.
+func (p *Participant) Participants() []room.Participant {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := make([]room.Participant, 0, len(p.people))
+	for _, one := range p.people {
+		all = append(all, one)
+	}
+	return all
+}
+
+// RTT is the last round trip to the edge, 0 when none was measured yet; offset is how far the edge's clock is ahead.
+func (p *Participant) RTT() (rtt, offset time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.rtt, p.offset
+}
+
+// Received calls f with the Receiver while nothing is being received; f must not keep it.
+func (p *Participant) Received(f func(*Receiver)) {
+	p.hearing.Lock()
+	defer p.hearing.Unlock()
+	f(p.receiver)
+}
+
+// Leave ends the session: its tracks end, nobody may resume it.
+func (p *Participant) Leave(ctx context.Context) error {
+	_, err := p.request(ctx, func(id int64) any { return leave{Type: "leave", ID: id} })
+	p.Close()
+	if errors.Is(err, ErrLeft) || IsCode(err, "") { // the close after the answer may come first
+		return nil
+	}
+	return err
+}
+
+// Close drops the socket without leaving (the edge will hold the session as away for a while) and waits for every
+// goroutine to end.
+func (p *Participant) Close() {
+	p.end(ErrLeft)
+	<-p.done
+}
+
+// end makes the participant stop, for the first reason given.
+func (p *Participant) end(err error) {
+	p.mu.Lock()
+	if p.err == nil {
+		p.err = err
+	}
+	l, speakers := p.link, p.speakers
+	p.link = nil
+	for id, r := range p.pending {
+		delete(p.pending, id)
+		r.fail(p.err)
+	}
+	p.mu.Unlock()
+	for _, s := range speakers {
+		s.fail(err)
+	}
+	p.cancel()
+	if l != nil {
+		l.close(1000)
+	}
+}
+
+func (p *Participant) notice(n Notice) {
+	if p.cfg.Notice != nil {
+		p.cfg.Notice(n)
+	}
+}
+
+// fetchToken makes sure that there is a token good for a while yet; renew gets a newer one in any case.
+func (p *Participant) fetchToken(ctx context.Context, renew bool) error {
+	p.mu.Lock()
+	had := p.token
+	p.mu.Unlock()
+	soon := !had.Expires.IsZero() && time.Until(had.Expires) < 30*time.Second
+	if p.cfg.Tokens == nil || had.Token != "" && !renew && !soon {
+		return nil
+	}
+	got, err := p.cfg.Tokens(ctx, had.Identity)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	p.token = got
+	p.mu.Unlock()
+	return nil
+}
+
+// unitOf turns a frame duration in ms into units of 2.5 ms.
+func unitOf(frameMS float64) (uint8, error) {
+	for _, ms := range []float64{2.5, 5, 10, 20, 40, 60} {
+		if ms == frameMS {
+			return uint8(ms / 2.5), nil
+		}
+	}
+	return 0, fmt.Errorf("frames of %g ms: %w (use 2.5, 5, 10, 20, 40 or 60)", frameMS, frame.ErrOpus)
+}

@@ -1,0 +1,209 @@
+package participant
+
+import (
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+const (
+	pingEvery = 2 * time.Second
+	// deadAfter is how long a socket may be silent, though pings are sent, before it is given up.
+	deadAfter = 7 * time.Second
+	// stallAfter is how long acks may fail to come while the log is there before all is sent again.
+	stallAfter = 10 * time.Second
+)
+
+// kick tells the pump that there may be something to send.
+func (p *Participant) kick() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// pump writes what the speakers have: new frames first, then backlog as acks allow. It also pings and gives up dead
+// sockets.
+func (p *Participant) pump() {
+	defer p.work.Done()
+	ticker := time.NewTicker(pingEvery)
+	defer ticker.Stop()
+	buf := make([]byte, 0, 8<<10)
+	for {
+		select {
+		case <-p.ctx.Done():
+			return
+		case <-ticker.C:
+			p.tick()
+		case <-p.wake:
+		}
+		for p.flush(&buf) {
+		}
+	}
+}
+
+// flush sends one message; false when nothing is due or there is no socket.
+func (p *Participant) flush(buf *[]byte) bool {
+	p.mu.Lock()
+	l, speakers := p.link, p.speakers
+	p.mu.Unlock()
+	if l == nil || len(speakers) == 0 {
+		return false
+	}
+	message := (*buf)[:0]
+	now := time.Now()
+	for _, s := range speakers {
+		if len(message) < messageBytes/4 {
+			message = s.takeLive(message, now)
+		}
+	}
+	for _, s := range speakers {
+		if len(message) == 0 {
+			message = s.takeBacklog(message, p.cfg.Window)
+		}
+	}
+	*buf = message
+	if len(message) == 0 {
+		return false
+	}
+	if err := l.write(websocket.BinaryMessage, message); err != nil {
+		_ = l.ws.Close() // the reader sees it and comes back; what was lost is not acked
+		return false
+	}
+	return true
+}
+
+func (p *Participant) tick() {
+	l := p.current()
+	if l == nil {
+		return
+	}
+	if l.silentFor() > deadAfter {
+		_ = l.ws.Close() // the reader sees it and comes back
+		return
+	}
+	p.mu.Lock()
+	p.lastID++
+	id, speakers := p.lastID, p.speakers
+	p.mu.Unlock()
+	_ = l.writeJSON(ping{Type: "ping", ID: id, T: time.Now().UnixMicro()}) // a broken socket shows itself to the reader
+	for _, s := range speakers {
+		s.nudge()
+	}
+}
+
+func (s *Speaker) takeLive(dst []byte, now time.Time) []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return dst
+	}
+	had := len(dst)
+	dst = s.out.takeLive(dst, now)
+	if len(dst) == had && s.ending && s.out.live < s.out.next {
+		s.out.silent = false // nothing follows this silence: declare it now
+		dst = s.out.takeLive(dst, now)
+	}
+	if len(dst) > had && s.ending {
+		s.change()
+	}
+	return dst
+}
+
+func (s *Speaker) takeBacklog(dst []byte, window int) []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil || s.logAway {
+		return dst
+	}
+	had := len(dst)
+	dst = s.out.takeBacklog(dst, window)
+	if len(dst) > had && s.ending {
+		s.change()
+	}
+	return dst
+}
+
+// acked takes an ack.
+func (s *Speaker) acked(seq int64) {
+	s.mu.Lock()
+	news := s.out.ack(seq)
+	if news {
+		s.moved = time.Now()
+		s.change()
+	}
+	backlog := s.out.back < s.out.backEnd
+	s.mu.Unlock()
+	if news && backlog {
+		s.p.kick()
+	}
+}
+
+// resend takes a request to send again; what is no longer kept is declared as a gap.
+func (s *Speaker) resend(from int64) {
+	s.mu.Lock()
+	lostFrom, lostTo := s.out.resend(from)
+	s.moved = time.Now()
+	s.mu.Unlock()
+	s.p.kick()
+	if lostFrom >= lostTo {
+		return
+	}
+	r := &request{answer: make(chan answer, 1)} // nobody waits: the ack that follows says all
+	if _, err := s.p.post(r, func(id int64) any {
+		return gap{Type: "gap", ID: id, Track: s.id, Epoch: s.epoch, From: lostFrom, To: lostTo - 1}
+	}); err != nil {
+		s.p.log.Debug("gap not declared", "err", err)
+	}
+}
+
+// nudge sends all unacked frames again when acks have failed to come for long though the log is there: a request to
+// resend may have been lost with an edge.
+func (s *Speaker) nudge() {
+	s.mu.Lock()
+	stalled := !s.logAway && s.err == nil && s.out.acked+1 < s.out.live && time.Since(s.moved) > stallAfter
+	from := s.out.acked + 1
+	if s.out.acked+1 == s.out.live {
+		s.moved = time.Now()
+	}
+	s.mu.Unlock()
+	if stalled {
+		s.resend(from)
+	}
+}
+
+func (s *Speaker) setLogAway(away bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.logAway = away
+	s.moved = time.Now()
+}
+
+// resumed describes the track to an edge that shall go on with it.
+func (s *Speaker) resumed() (resumedTrack, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return resumedTrack{Track: s.id, Epoch: s.epoch, Acked: s.out.acked}, s.err == nil
+}
+
+// reattach goes on with the track on a new socket: what was sent and is not acked goes out again.
+func (s *Speaker) reattach(tracks []ownTrack) {
+	for _, t := range tracks {
+		if t.Track != s.id || t.Epoch != s.epoch {
+			continue
+		}
+		s.acked(t.Acked)
+		s.mu.Lock()
+		s.logAway = false
+		from := s.out.acked + 1
+		s.mu.Unlock()
+		s.resend(from)
+		return
+	}
+	s.mu.Lock()
+	over := s.ending && s.out.acked == s.out.next-1
+	s.mu.Unlock()
+	if !over {
+		s.fail(ErrTrackOver)
+	}
+}

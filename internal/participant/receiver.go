@@ -1,0 +1,320 @@
+package participant
+
+import (
+	"airloom/internal/frame"
+	"airloom/internal/room"
+)
+
+// Bounds on what the far side can make a Receiver keep.
+const (
+	maxTracks  = 1024 // tracks heard at once
+	maxHoles   = 1024 // holes remembered in one epoch; beyond them the oldest is counted and forgotten
+	holdFrames = 64   // frames waiting for an earlier one
+	maxEarly   = 256  // delays waiting for the track's clock
+)
+
+// Heard is one frame or one run of declared silence, in the order of (epoch, seq).
+type Heard struct {
+	Epoch     uint8
+	Seq       uint32
+	Timestamp uint32
+	Samples   int    // of one seq, in 48 kHz samples
+	Span      int    // seqs: 1 for a frame
+	Payload   []byte // the Opus packet, nil for silence; valid only during the call
+}
+
+// Receiver puts what is heard in order: per track and epoch it drops doubles, counts, digests and measures the delay
+// from capture to arrival. One goroutine at a time uses it (Participant sees to that).
+type Receiver struct {
+	// Deliver, when not nil, gets everything in order.
+	Deliver func(*Incoming, Heard)
+	// Refused counts packets that were not taken in: malformed ones, and those beyond the bounds.
+	Refused uint64
+
+	tracks map[uint32]*Incoming
+	order  []*Incoming
+	latest *Incoming
+	packet frame.Packet
+}
+
+// Incoming is one track as it is heard.
+type Incoming struct {
+	Handle   uint32
+	Info     room.TrackInfo // zero until the roster names the track
+	Identity string         // of the speaker
+	Name     string
+	Known    bool // the roster has named it
+	Ended    bool
+	Whole    bool // it began after this listener had joined, so its first seq is 0
+
+	Frames, Duplicates, Bytes uint64
+	Silent                    uint64 // seqs declared silent
+	Late                      uint64 // frames whose place had been passed already
+	Latency                   Histogram
+
+	digest *frame.Digest
+	early  []moment
+	past   uint64 // missing seqs that epoch no longer tells: of finished epochs and forgotten holes
+	epoch  numbering
+}
+
+type moment struct {
+	timestamp uint32
+	unixMicro int64
+}
+
+// numbering is the epoch that is being heard.
+type numbering struct {
+	begun   bool
+	number  uint8
+	samples int
+	first   uint32
+	next    int64 // seq to be delivered next
+	have    frame.Ranges
+	held    []held // frames after a hole, by seq
+}
+
+type held struct {
+	seq, timestamp uint32
+	samples        int
+	span           int
+	payload        []byte
+}
+
+// NewReceiver makes a Receiver of nothing heard.
+func NewReceiver() *Receiver { return &Receiver{tracks: map[uint32]*Incoming{}} }
+
+// Message takes a binary message that arrived at unixMicro (µs since 1970).
+func (r *Receiver) Message(message []byte, unixMicro int64) {
+	for len(message) > 0 {
+		rest, err := frame.Parse(message, &r.packet)
+		message = rest
+		if err != nil || !r.take(&r.packet, unixMicro) {
+			r.Refused++
+		}
+	}
+}
+
+// Tracks are the tracks heard or announced, in that order.
+func (r *Receiver) Tracks() []*Incoming { return r.order }
+
+// Flush delivers what was held back for an earlier frame that has not come.
+func (r *Receiver) Flush() {
+	for _, t := range r.order {
+		r.flush(t)
+	}
+}
+
+// Announce names a track; whole says that it began after this listener came. It returns nil when there are
+// too many tracks.
+func (r *Receiver) Announce(info room.TrackInfo, identity, name string, whole bool) *Incoming {
+	t := r.track(info.Handle)
+	if t == nil {
+		return nil
+	}
+	if !t.Known {
+		t.Whole = whole
+	}
+	t.Info, t.Identity, t.Name, t.Known = info, identity, name, true
+	if info.Clock != nil {
+		for _, m := range t.early {
+			t.measure(m)
+		}
+		t.early = nil
+	}
+	return t
+}
+
+// Skip says that this listener will not get the seqs up to `to` that it does not have yet.
+func (r *Receiver) Skip(handle uint32, epoch uint8, to int64) {
+	t := r.tracks[handle]
+	if t == nil || !t.epoch.begun || t.epoch.number != epoch || to < t.epoch.next || to > frame.MaxSeq {
+		return
+	}
+	r.advance(t, to+1)
+}
+
+func (r *Receiver) track(handle uint32) *Incoming {
+	if r.latest != nil && r.latest.Handle == handle {
+		return r.latest
+	}
+	t := r.tracks[handle]
+	if t == nil {
+		if len(r.tracks) >= maxTracks {
+			return nil
+		}
+		t = &Incoming{Handle: handle, digest: frame.NewDigest()}
+		r.tracks[handle] = t
+		r.order = append(r.order, t)
+	}
+	r.latest = t
+	return t
+}
+
+func (r *Receiver) take(p *frame.Packet, unixMicro int64) bool {
+	t := r.track(p.Handle)
+	if t == nil || !r.renumber(t, p) {
+		return false
+	}
+	if t.epoch.have.Len() > maxHoles {
+		t.closeOldestHole()
+	}
+	if p.Kind == frame.Silence {
+		r.silence(t, p)
+		return true
+	}
+	for f := range p.Frames {
+		if r.frame(t, f, p.FrameSamples()) {
+			t.measure(moment{f.Timestamp, unixMicro})
+		}
+	}
+	return true
+}
+
+// renumber makes the packet's epoch the one being heard; false where it is an earlier one.
+func (r *Receiver) renumber(t *Incoming, p *frame.Packet) bool {
+	e := &t.epoch
+	switch {
+	case e.begun && e.number == p.Epoch:
+		return true
+	case e.begun && p.Epoch < e.number:
+		return false
+	case e.begun:
+		r.flush(t)
+		t.past = t.Missing()
+	}
+	first := p.Seq
+	if t.Whole || e.begun {
+		first = 0 // every epoch is numbered from 0
+	}
+	*e = numbering{begun: true, number: p.Epoch, samples: p.FrameSamples(), first: first, next: int64(first)}
+	return true
+}
+
+func (r *Receiver) silence(t *Incoming, p *frame.Packet) {
+	e := &t.epoch
+	from, to := max(int64(p.Seq), e.next), int64(p.Last())
+	if from > to {
+		return
+	}
+	t.Silent += e.have.Add(uint32(from), uint32(to))
+	ahead := uint32(from) - p.Seq
+	h := held{seq: uint32(from), timestamp: p.Timestamp + ahead*uint32(p.FrameSamples()), samples: p.FrameSamples(), span: int(to-from) + 1}
+	r.place(t, h)
+}
+
+// frame counts and places one frame; news is false for one that was there before.
+func (r *Receiver) frame(t *Incoming, f frame.Frame, samples int) (news bool) {
+	e := &t.epoch
+	if int64(f.Seq) < e.next {
+		if e.have.Contains(f.Seq) {
+			t.Duplicates++
+		} else {
+			t.Late++
+		}
+		return false
+	}
+	if e.have.Add(f.Seq, f.Seq) == 0 {
+		t.Duplicates++
+		return false
+	}
+	t.Frames++
+	t.Bytes += uint64(len(f.Payload))
+	r.place(t, held{seq: f.Seq, timestamp: f.Timestamp, samples: samples, span: 1, payload: f.Payload})
+	return true
+}
+
+// place delivers h when it is its turn, else keeps a copy of it.
+func (r *Receiver) place(t *Incoming, h held) {
+	e := &t.epoch
+	if int64(h.seq) == e.next {
+		r.deliver(t, h)
+		if len(e.held) > 0 {
+			r.advance(t, e.next)
+		}
+		return
+	}
+	h.payload = append([]byte(nil), h.payload...)
+	i := len(e.held)
+	for i > 0 && e.held[i-1].seq > h.seq {
+		i--
+	}
+	e.held = append(e.held, held{})
+	copy(e.held[i+1:], e.held[i:])
+	e.held[i] = h
+	if len(e.held) > holdFrames {
+		r.advance(t, int64(e.held[0].seq))
+	}
+}
+
+// advance gives up on what lies before seq and delivers what follows without a hole.
+func (r *Receiver) advance(t *Incoming, seq int64) {
+	e := &t.epoch
+	e.next = max(e.next, seq)
+	n := 0
+	for n < len(e.held) && int64(e.held[n].seq) <= e.next {
+		h := e.held[n]
+		if known := int(e.next - int64(h.seq)); known < h.span {
+			h.seq, h.span, h.timestamp = uint32(e.next), h.span-known, h.timestamp+uint32(known*h.samples)
+			r.deliver(t, h)
+		}
+		n++
+	}
+	e.held = e.held[:copy(e.held, e.held[n:])]
+}
+
+func (r *Receiver) flush(t *Incoming) {
+	for len(t.epoch.held) > 0 {
+		r.advance(t, int64(t.epoch.held[0].seq))
+	}
+}
+
+func (r *Receiver) deliver(t *Incoming, h held) {
+	t.epoch.next = int64(h.seq) + int64(h.span)
+	if len(h.payload) > 0 {
+		t.digest.Add(h.payload)
+	}
+	if r.Deliver != nil {
+		r.Deliver(t, Heard{Epoch: t.epoch.number, Seq: h.seq, Timestamp: h.timestamp, Samples: h.samples, Span: h.span, Payload: h.payload})
+	}
+}
+
+// measure counts the delay from the capture of a frame's first sample to its arrival, as soon as the clock is known.
+func (t *Incoming) measure(m moment) {
+	clock := t.Info.Clock
+	if clock == nil {
+		if !t.Known && len(t.early) < maxEarly {
+			t.early = append(t.early, m)
+		}
+		return
+	}
+	captured := clock.UnixMicro + int64(frame.Elapsed(clock.Timestamp, m.timestamp))*1_000_000/frame.SampleRate
+	t.Latency.Add(m.unixMicro - captured)
+}
+
+// Missing counts the seqs that were neither heard nor declared silent, from the first heard (or 0, see Whole) up to
+// the last heard.
+func (t *Incoming) Missing() uint64 {
+	if !t.epoch.begun {
+		return t.past
+	}
+	last := t.epoch.have.Last()
+	return t.past + uint64(last-int64(t.epoch.first)+1) - t.epoch.have.Count()
+}
+
+func (t *Incoming) closeOldestHole() {
+	e := &t.epoch
+	for gap := range e.have.Gaps(e.first, uint32(e.have.Last())) {
+		t.past += gap.Len()
+		e.have.Add(gap.From, gap.To)
+		return
+	}
+}
+
+// Digest is the frame.Digest of all frames delivered so far.
+func (t *Incoming) Digest() string { return t.digest.Sum() }
+
+// Seconds is the length of the frames and silence heard.
+func (t *Incoming) Seconds() float64 {
+	return float64(t.Frames+t.Silent) * float64(t.epoch.samples) / frame.SampleRate
+}
