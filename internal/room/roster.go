@@ -90,3 +90,26 @@ func (s *State) Roster() []Participant {
 
 // OpenTracks counts tracks that are not over.
 func (s *State) OpenTracks() int { return s.open }
+
+// Touches names the sessions whose entries in the roster an event may change. Ask before the event is applied.
+func (s *State) Touches(e *Event) []string {
+	switch f := e.Fact.(type) {
+	case Joined:
+		if older := s.byIdentity[f.Identity]; older != "" && older != f.Session {
+			return []string{older, f.Session}
+		}
+		return []string{f.Session}
+	case TrackStarted:
+		return []string{f.Session}
+	}
+	kind, id := e.Fact.Subject()
+	switch kind {
+	case "session":
+		return []string{id}
+	case "track":
+		if track := s.Tracks[id]; track != nil {
+			return []string{track.Session}
+		}
+	}
+	return nil
+}

@@ -1,6 +1,10 @@
 package room
 
-import "time"
+import (
+	"errors"
+	"fmt"
+	"time"
+)
 
 // Keep says what of a room's sound is kept.
 type Keep string
@@ -217,3 +221,21 @@ func (f RecordingStopped) apply(s *State, _ *Event) {
 		s.Recording = ""
 	}
 }
+
+// Validate reports every setting that is out of range.
+func (s Settings) Validate() error {
+	var problems []error
+	if s.Keep != KeepNone && s.Keep != KeepRewind && s.Keep != KeepRecord {
+		problems = append(problems, fmt.Errorf("keep is %.40q: use none, rewind or record", s.Keep))
+	}
+	if s.Capacity < 0 || s.Capacity > MaxCapacity {
+		problems = append(problems, fmt.Errorf("capacity is %d: use 0 (no bound) to %d", s.Capacity, MaxCapacity))
+	}
+	if s.Speak != SpeakGranted && s.Speak != SpeakModerators {
+		problems = append(problems, fmt.Errorf("speak is %.40q: use granted or moderators", s.Speak))
+	}
+	return errors.Join(problems...)
+}
+
+// MaxCapacity is the highest capacity that can be set.
+const MaxCapacity = 1_000_000

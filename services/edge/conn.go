@@ -1,0 +1,131 @@
+package edge
+
+import (
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+const (
+	maxControl      = 1024      // control messages waiting for a socket
+	maxControlBytes = 512 << 10 // and their bytes; past either the socket is closed as slow
+	patience        = 2 * time.Second
+	stuckAfter      = 10 * time.Second
+	closeAfter      = 2 * time.Second
+)
+
+// conn is the outgoing half of a socket. All that goes out after the handshake passes its worker: control messages
+// from a bounded queue and packets from the room's ring, whole messages in turn, so that nothing ever lands inside a
+// message that is half written.
+type conn struct {
+	net    net.Conn
+	raw    syscall.RawConn
+	worker *worker
+
+	mu           sync.Mutex // guards control, controlBytes, closing
+	control      [][]byte   // WebSocket frames waiting
+	controlBytes int
+	closing      bool
+
+	queued  atomic.Bool // it waits in the worker's list
+	full    atomic.Bool // its kernel buffer is: the ten seconds of the worker are its judge, not pongs
+	session string      // set before it listens: it does not hear itself
+
+	tuned atomic.Pointer[tuning] // what it shall listen to, for its worker to take up
+
+	// Owned by the worker.
+	ring    *ring // nil while it does not listen
+	cursor  uint64
+	rest    []byte // of a message that was partly written
+	stuck   int64  // monotonic ns since when nothing could be written; 0: it flows
+	blocked bool   // it is in the worker's list of blocked sockets
+	dead    bool
+	skipped uint64 // packets it never got
+}
+
+// tuning is a place in a room's ring, or none (a nil ring).
+type tuning struct {
+	ring   *ring
+	cursor uint64
+}
+
+// send puts a control message (an encoded WebSocket frame) into the queue. It never blocks; a socket that lets its
+// queue grow past the bound is closed.
+func (c *conn) send(frame []byte) {
+	c.mu.Lock()
+	if c.closing {
+		c.mu.Unlock()
+		return
+	}
+	if len(c.control) >= maxControl || c.controlBytes+len(frame) > maxControlBytes {
+		c.mu.Unlock()
+		c.cut()
+		return
+	}
+	c.control = append(c.control, frame)
+	c.controlBytes += len(frame)
+	c.mu.Unlock()
+	c.worker.wakeConn(c)
+}
+
+// close sends a close frame after all that is queued, and cuts the connection when the peer does not answer in time.
+func (c *conn) close(code int, reason string) {
+	c.mu.Lock()
+	if c.closing {
+		c.mu.Unlock()
+		return
+	}
+	c.closing = true
+	frame := closeMessage(code, reason)
+	c.control = append(c.control, frame)
+	c.controlBytes += len(frame)
+	c.mu.Unlock()
+	c.worker.wakeConn(c)
+	time.AfterFunc(closeAfter, func() { c.net.Close() })
+}
+
+// cut ends the connection without a word: its peer does not read.
+func (c *conn) cut() {
+	c.mu.Lock()
+	c.closing = true
+	c.mu.Unlock()
+	c.net.Close()
+}
+
+// takeControl moves waiting control messages to dst.
+func (c *conn) takeControl(dst [][]byte) [][]byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	dst = append(dst, c.control...)
+	return dst
+}
+
+// dropControl forgets the first n control messages: they were written.
+func (c *conn) dropControl(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, frame := range c.control[:n] {
+		c.controlBytes -= len(frame)
+	}
+	if n == len(c.control) {
+		c.control = nil // an idle socket holds no memory for it
+		return
+	}
+	c.control = c.control[n:]
+}
+
+// sendLast queues an encoded close frame that is not ours and lets nothing follow it.
+func (c *conn) sendLast(frame []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closing {
+		return
+	}
+	c.closing = true
+	c.control = append(c.control, frame)
+	c.controlBytes += len(frame)
+	c.worker.wakeConn(c)
+	time.AfterFunc(closeAfter, func() { c.net.Close() })
+}

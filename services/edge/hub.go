@@ -1,0 +1,271 @@
+package edge
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"airloom/internal/frame"
+	"airloom/internal/room"
+	"airloom/internal/subject"
+)
+
+const (
+	rosterEvery  = 100 * time.Millisecond // joins and leaves are gathered for so long
+	speakingLife = 3 * time.Second        // "speaks" is repeated each second; without a repeat it is over
+	hubLinger    = 5 * time.Second        // an unused hub stays open for so long
+	maxHeld      = 100_000                // events held while the room is being folded
+)
+
+// hub is a room on this edge: one subscription, one ring, the fold of the room's events, and the sockets that follow
+// it. It holds nothing that another edge could not rebuild from the log.
+type hub struct {
+	edge *Edge
+	name string
+	ring *ring
+	sub  *nats.Subscription
+
+	shares []*share // one for each worker
+
+	ready   chan struct{} // closed when opened or failed
+	openErr error
+
+	mu       sync.Mutex // guards all below; never held during I/O
+	state    *room.State
+	folding  bool // events are held until the log has been read
+	held     []*room.Event
+	moved    chan struct{} // closed and made anew whenever the fold moves on
+	conns    map[*conn]struct{}
+	sessions map[string]*session
+	speaking map[string]int64 // track -> monotonic ns of the last word that it speaks
+	touched  map[string]struct{}
+	pending  bool // a roster message is due
+	users    int
+	idle     int64 // monotonic ns since when nobody uses it
+}
+
+func newHub(e *Edge, name string) *hub {
+	h := &hub{
+		edge: e, name: name, ring: newRing(), ready: make(chan struct{}), folding: true,
+		state: e.log.NewState(name), moved: make(chan struct{}), conns: map[*conn]struct{}{},
+		sessions: map[string]*session{}, speaking: map[string]int64{}, touched: map[string]struct{}{},
+	}
+	for _, w := range e.writers.workers {
+		h.shares = append(h.shares, &share{worker: w})
+	}
+	return h
+}
+
+// open subscribes first and folds then, so that no event falls between the two.
+func (h *hub) open(ctx context.Context) error {
+	var err error
+	if h.sub, err = h.edge.bus.Conn().Subscribe(subject.LiveRoom(h.name), h.hear); err != nil {
+		return fmt.Errorf("subscribe to room %s: %w", h.name, err)
+	}
+	if err := h.sub.SetPendingLimits(100_000, 64<<20); err != nil {
+		return fmt.Errorf("bound the subscription of room %s: %w", h.name, err)
+	}
+	return h.fold(ctx)
+}
+
+// fold reads the room's events anew and applies what was heard meanwhile.
+func (h *hub) fold(ctx context.Context) error {
+	h.mu.Lock()
+	h.folding = true
+	h.mu.Unlock()
+	state, err := h.edge.log.Load(ctx, h.name)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err == nil {
+		h.state = state
+	}
+	held := h.held
+	h.held, h.folding = nil, false
+	for _, e := range held {
+		h.apply(e)
+	}
+	close(h.moved)
+	h.moved = make(chan struct{})
+	return err
+}
+
+// refold is fold after events were missed: everybody gets the whole roster, and sessions that ended meanwhile end here.
+func (h *hub) refold(ctx context.Context) error {
+	h.edge.metrics.lost.Add(1)
+	if err := h.fold(ctx); err != nil {
+		return fmt.Errorf("fold room %s anew: %w", h.name, err)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.broadcast(text(roomMessage{Type: "room", Room: h.state.Info()}))
+	h.broadcast(text(h.fullRoster()))
+	for id, s := range h.sessions {
+		switch known := h.state.Sessions[id]; {
+		case known == nil || !known.Present():
+			s.end(closeRestart, "restart", "this session is over: join again")
+		case known.LastEdge != h.edge.id:
+			s.end(closeNormal, "", "moved")
+		}
+	}
+	return nil
+}
+
+// close ends the subscription; nobody uses the hub any more.
+func (h *hub) close() {
+	if h.sub != nil {
+		_ = h.sub.Unsubscribe()
+	}
+}
+
+// hear takes every message of the room: frames, committed events, speaking.
+func (h *hub) hear(msg *nats.Msg) {
+	p := subject.Parse(msg.Subject)
+	switch p.Kind {
+	case subject.Frames:
+		h.packet(p.Track, msg.Data)
+	case subject.Fact:
+		h.fact(p, msg)
+	case subject.Speaks:
+		h.speaks(p.Track, len(msg.Data) == 1 && msg.Data[0] == '1')
+	default:
+		h.edge.metrics.drop("bad_subject")
+	}
+}
+
+// packet puts a live packet into the ring. A listener gets the bytes as the speaker's edge took them.
+func (h *hub) packet(track string, data []byte) {
+	var p frame.Packet
+	if rest, err := frame.Parse(data, &p); err != nil || len(rest) > 0 || p.Flags&frame.Backlog != 0 {
+		h.edge.metrics.drop("bad_packet")
+		return
+	}
+	h.edge.metrics.packetsHeard.Add(1)
+	s := &slot{message: message(opBinary, data), epoch: p.Epoch, first: p.Seq, last: p.Last(), at: nanotime(), track: track}
+	h.mu.Lock()
+	if known := h.state.Tracks[track]; known != nil {
+		s.session = known.Session
+	}
+	h.mu.Unlock()
+	h.ring.put(s)
+	for _, share := range h.shares {
+		share.worker.wakeShare(share)
+	}
+}
+
+func (h *hub) fact(p subject.Parsed, msg *nats.Msg) {
+	e, err := h.edge.log.DecodeRepublished(msg)
+	if err != nil {
+		h.edge.logger.Error("event does not decode: this room's roster stands still", "room", h.name, "error", err)
+		h.edge.metrics.drop("bad_event")
+		return
+	}
+	if e == nil {
+		return
+	}
+	before, _ := strconv.ParseUint(msg.Header.Get(jetstream.LastSequenceHeader), 10, 64)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.folding {
+		if len(h.held) < maxHeld {
+			h.held = append(h.held, e)
+		}
+		return
+	}
+	if before > h.state.LastOn(p.Entity, p.ID) {
+		h.edge.refoldSoon(h)
+	}
+	h.apply(e)
+}
+
+// apply folds an event and tells those concerned. The caller holds mu.
+func (h *hub) apply(e *room.Event) {
+	if e.Position <= h.state.Position {
+		return
+	}
+	info := h.state.Info()
+	for _, id := range h.state.Touches(e) {
+		h.touched[id] = struct{}{}
+	}
+	h.state.Apply(e)
+	close(h.moved)
+	h.moved = make(chan struct{})
+	if now := h.state.Info(); now != info {
+		h.broadcast(text(roomMessage{Type: "room", Room: now}))
+		if now.Keep != info.Keep {
+			for _, s := range h.sessions {
+				s.setKept(now.Keep != room.KeepNone)
+			}
+		}
+	}
+	if kind, _ := e.Fact.Subject(); kind == "track" {
+		h.tellRoster() // before the track's first frame
+	} else {
+		h.tellRosterSoon()
+	}
+	h.react(e)
+}
+
+// waitFor returns when the fold has reached a position.
+func (h *hub) waitFor(ctx context.Context, position uint64) error {
+	for {
+		h.mu.Lock()
+		reached, moved := h.state.Position >= position && !h.folding, h.moved
+		h.mu.Unlock()
+		if reached {
+			return nil
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for position %d of room %s: %w", position, h.name, ctx.Err())
+		}
+	}
+}
+
+// decide lets f decide on the room's state as this edge knows it, appends, and waits until the fold shows it. On a
+// conflict it waits for the news and decides again.
+func (h *hub) decide(ctx context.Context, traceparent string, f func(*room.State) (room.Draft, error)) error {
+	for {
+		h.mu.Lock()
+		draft, err := f(h.state)
+		moved := h.moved
+		h.mu.Unlock()
+		if err != nil {
+			return err
+		}
+		position, err := h.edge.log.Append(ctx, h.name, draft, traceparent)
+		if err == nil {
+			return h.waitFor(ctx, position)
+		}
+		if !isConflict(err) {
+			return err
+		}
+		select { // the event that was faster is on its way; if it was missed, fold anew
+		case <-moved:
+		case <-time.After(200 * time.Millisecond):
+			if err := h.refold(ctx); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+func (h *hub) info() room.Info {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.state.Info()
+}
+
+// use counts one more user of an open hub.
+func (h *hub) use() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.users++
+}

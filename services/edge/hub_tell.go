@@ -1,0 +1,146 @@
+package edge
+
+import (
+	"slices"
+	"time"
+
+	"airloom/internal/room"
+)
+
+// broadcast gives one encoded message to every socket of the room. The caller holds mu.
+func (h *hub) broadcast(frame []byte) {
+	for c := range h.conns {
+		c.send(frame)
+	}
+}
+
+// tellRosterSoon gathers changes for rosterEvery. The caller holds mu.
+func (h *hub) tellRosterSoon() {
+	if h.pending || len(h.touched) == 0 {
+		return
+	}
+	h.pending = true
+	time.AfterFunc(rosterEvery, func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.tellRoster()
+	})
+}
+
+// tellRoster sends the changed entries at once. The caller holds mu.
+func (h *hub) tellRoster() {
+	h.pending = false
+	if len(h.touched) == 0 {
+		return
+	}
+	m := rosterMessage{Type: "roster", Position: h.state.Position, Participants: []room.Participant{}, Gone: []string{}}
+	for id := range h.touched {
+		if p, ok := h.state.Participant(id); ok {
+			m.Participants = append(m.Participants, p)
+		} else {
+			m.Gone = append(m.Gone, id)
+		}
+	}
+	clear(h.touched)
+	slices.SortFunc(m.Participants, func(a, b room.Participant) int { return a.Joined.Compare(b.Joined) })
+	h.broadcast(text(m))
+}
+
+func (h *hub) fullRoster() rosterMessage {
+	return rosterMessage{Type: "roster", Position: h.state.Position, Full: true, Participants: h.state.Roster(), Gone: []string{}}
+}
+
+// speaks takes the word of the speaker's edge that a track's speaker began, goes on, or ceased to speak.
+func (h *hub) speaks(track string, on bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	known := h.state.Tracks[track]
+	if known == nil {
+		return
+	}
+	_, was := h.speaking[known.Track]
+	if on {
+		h.speaking[known.Track] = nanotime()
+	} else {
+		delete(h.speaking, known.Track)
+	}
+	if was != on {
+		h.broadcast(text(speakingMessage{Type: "speaking", Tracks: map[string]bool{known.Track: on}}))
+	}
+}
+
+// hush ends speaking that nobody has repeated.
+func (h *hub) hush(now int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	silent := map[string]bool{}
+	for track, at := range h.speaking {
+		if now-at > int64(speakingLife) {
+			delete(h.speaking, track)
+			silent[track] = false
+		}
+	}
+	if len(silent) > 0 {
+		h.broadcast(text(speakingMessage{Type: "speaking", Tracks: silent}))
+	}
+}
+
+// speakingNow is the full set for a socket that just came. The caller holds mu.
+func (h *hub) speakingNow() speakingMessage {
+	m := speakingMessage{Type: "speaking", Tracks: map[string]bool{}}
+	for track := range h.speaking {
+		m.Tracks[track] = true
+	}
+	return m
+}
+
+// react does what an event means for sessions on this edge. The caller holds mu; nothing here waits.
+func (h *hub) react(e *room.Event) {
+	switch f := e.Fact.(type) {
+	case room.Left:
+		if s := h.sessions[f.Session]; s != nil && f.Reason != room.Bye {
+			s.end(closeCodeOf(f.Reason))
+		}
+	case room.Moved:
+		if s := h.sessions[f.Session]; s != nil && f.Edge != h.edge.id {
+			s.end(closeNormal, "", "moved")
+		}
+	case room.Away:
+		// This edge was taken for dead and has come back: the session may be elsewhere already.
+		if s := h.sessions[f.Session]; s != nil && f.Edge == h.edge.id && f.Reason == room.EdgeLost {
+			s.end(closeRestart, "restart", "this edge was away")
+		}
+	case room.Joined:
+		for id, s := range h.sessions {
+			if s.identity == f.Identity && id != f.Session {
+				s.end(closeCodeOf(room.Replaced))
+				h.edge.leave(h, id, room.Replaced)
+			}
+		}
+	case room.Closed:
+		for id := range h.sessions {
+			h.edge.leave(h, id, room.RoomClosed)
+		}
+	}
+}
+
+// listen puts a socket among the listeners, from the live edge on; or takes it out.
+func (h *hub) listen(c *conn, on bool) {
+	share := h.shares[0]
+	for _, s := range h.shares {
+		if s.worker == c.worker {
+			share = s
+		}
+	}
+	share.mu.Lock()
+	defer share.mu.Unlock()
+	at := slices.Index(share.conns, c)
+	switch {
+	case on && at < 0:
+		c.tuned.Store(&tuning{ring: h.ring, cursor: h.ring.head.Load()})
+		share.conns = append(share.conns, c)
+	case !on && at >= 0:
+		c.tuned.Store(&tuning{})
+		share.conns = slices.Delete(share.conns, at, at+1)
+	}
+}

@@ -1,0 +1,292 @@
+package edge
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/time/rate"
+
+	"airloom/internal/auth"
+	"airloom/internal/name"
+	"airloom/internal/room"
+	"airloom/internal/strict"
+	"airloom/internal/subject"
+	"airloom/internal/telemetry"
+)
+
+const (
+	joinWithin = 5 * time.Second
+	joinBurst  = 10 // joins of one identity at once; one a second after that
+)
+
+// hello begins or resumes a session on this socket.
+func (s *socket) hello(b []byte) {
+	var r helloRequest
+	if err := strict.Decode(b, controlDepth, &r); err != nil {
+		s.fail(refuse("bad_message", closePolicy, "hello: %v", err), 0)
+		return
+	}
+	began := time.Now()
+	ctx, span := tracer.Start(telemetry.FromTraceparent(s.edge.ctx, r.Traceparent), "edge.join",
+		trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(attribute.String("airloom.room", r.Room)))
+	defer span.End()
+	ctx, cancel := context.WithTimeout(ctx, joinWithin)
+	defer cancel()
+	session, resumed, err := s.edge.join(ctx, &r)
+	if err == nil {
+		err = s.welcome(session, &r, resumed)
+	}
+	if err != nil {
+		refusal := asRefusal(err)
+		span.SetStatus(codes.Error, refusal.code)
+		if refusal.close == 0 {
+			refusal.close = closeOverload // without a session the socket has no use
+		}
+		s.edge.logger.Info("join refused", "room", r.Room, "code", refusal.code, "error", err, "trace_id", span.SpanContext().TraceID())
+		s.fail(refusal, r.ID)
+		return
+	}
+	span.SetAttributes(attribute.String("airloom.session", session.id), attribute.Bool("airloom.resumed", resumed))
+	s.edge.metrics.joined.Record(ctx, time.Since(began).Seconds())
+}
+
+// join checks the token and gives the session: a new one, or the one that the resume secret belongs to.
+func (e *Edge) join(ctx context.Context, r *helloRequest) (s *session, resumed bool, err error) {
+	claims, err := e.admit(r)
+	if err != nil {
+		return nil, false, err
+	}
+	h, err := e.openHub(ctx, r.Room)
+	if err != nil {
+		return nil, false, err
+	}
+	if r.Resume != "" {
+		if s, err := e.resume(ctx, h, r, claims); err != nil || s != nil {
+			return s, s != nil, err
+		}
+	}
+	s, err = e.begin(ctx, h, r, claims)
+	return s, false, err
+}
+
+// admit checks version, room name, token and rate.
+func (e *Edge) admit(r *helloRequest) (auth.Claims, error) {
+	var none auth.Claims
+	if r.Protocol != protocolVersion {
+		return none, refuse("protocol_version", closeVersion, "this edge speaks protocol version %d, not %d", protocolVersion, r.Protocol)
+	}
+	if err := subject.Room(r.Room); err != nil {
+		return none, refuse("bad_room", closeForbidden, "%v", err)
+	}
+	claims, err := e.cfg.Keys.Verify(r.Token, time.Now())
+	if err != nil {
+		return none, err
+	}
+	if err := claims.For(r.Room); err != nil {
+		return none, err
+	}
+	if r.Listen && !claims.Grants.Listen {
+		return none, refuse("forbidden", closeForbidden, "this token does not allow listening")
+	}
+	if len(r.Agent) > 256 || len(r.Resume) > 128 || len(r.Tracks) > room.MaxTracks {
+		return none, refuse("bad_message", closePolicy, "hello: a field is too long")
+	}
+	if !e.joinAllowed(claims.Identity) {
+		return none, refuse("rate", closePolicy, "this identity joins too often: at most once a second")
+	}
+	return claims, nil
+}
+
+func (e *Edge) joinAllowed(identity string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	limiter := e.joins[identity]
+	if limiter == nil {
+		limiter = rate.NewLimiter(1, joinBurst)
+		e.joins[identity] = limiter
+	}
+	return limiter.Allow()
+}
+
+// begin appends session.joined and gives the session when the log's order has given it a seat.
+func (e *Edge) begin(ctx context.Context, h *hub, r *helloRequest, claims auth.Claims) (*session, error) {
+	shown := name.Clean(r.Name)
+	if shown == "" {
+		shown = name.Clean(claims.Name)
+	}
+	if shown == "" {
+		shown = name.Clean(claims.Identity)
+	}
+	s := &session{
+		edge: e, hub: h, id: newID(), identity: claims.Identity, name: shown, resume: newSecret(),
+		cause: trace.SpanContextFromContext(ctx), claims: claims, tracks: map[uint32]*track{},
+	}
+	fact := room.Joined{
+		Session: s.id, Identity: s.identity, Name: s.name, Grants: claims.Grants.Grants, Edge: e.id,
+		ResumeHash: hashOf(s.resume), Agent: name.Clean(r.Agent),
+	}
+	h.keep(s) // before the fact, so that what happens to it right after is not missed
+	err := h.decide(ctx, telemetry.Traceparent(ctx), func(state *room.State) (room.Draft, error) {
+		if state.Sessions[s.id] != nil {
+			return room.Draft{}, room.ErrNothingToDo // the ack was lost, the event was not
+		}
+		return state.Join(fact)
+	})
+	if err != nil && !errors.Is(err, room.ErrNothingToDo) {
+		h.discard(s)
+		e.until(h, "leave", func(state *room.State) (room.Draft, error) { // it may be in the log all the same
+			if state.Sessions[s.id] == nil {
+				return room.Draft{}, room.ErrUnknownSession
+			}
+			return state.Leave(s.id, room.Timeout)
+		})
+		return nil, fmt.Errorf("join room %s: %w", h.name, err)
+	}
+	h.mu.Lock()
+	admission := h.state.Admission(s.id)
+	h.mu.Unlock()
+	if admission != nil {
+		h.discard(s)
+		e.leave(h, s.id, room.RoomFull)
+		return nil, admission
+	}
+	return s, nil
+}
+
+// keep puts a session into the hub, which has counted its user already.
+func (h *hub) keep(s *session) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.sessions[s.id] = s
+	h.edge.metrics.sessions.Add(1)
+}
+
+// discard forgets a session that did not come to be.
+func (h *hub) discard(s *session) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s.end(closeNormal, "", "")
+}
+
+// resume gives the session that the secret belongs to, moved to this edge when it was on another one; nil when there is
+// none (then the hello begins a new session, and nothing of the other one is told).
+func (e *Edge) resume(ctx context.Context, h *hub, r *helloRequest, claims auth.Claims) (*session, error) {
+	hash := hashOf(r.Resume)
+	h.mu.Lock()
+	var known *room.Session
+	for _, session := range h.state.Sessions {
+		if session.Identity == claims.Identity && session.Present() &&
+			subtle.ConstantTimeCompare([]byte(session.ResumeHash), []byte(hash)) == 1 {
+			known = session
+		}
+	}
+	var local *session
+	if known != nil {
+		local = h.sessions[known.Session]
+	}
+	h.mu.Unlock()
+	if known == nil {
+		return nil, nil
+	}
+	fresh := local == nil
+	if fresh {
+		local = &session{
+			edge: e, hub: h, id: known.Session, identity: known.Identity, name: known.Name, resume: r.Resume,
+			cause: trace.SpanContextFromContext(ctx), claims: claims, tracks: map[uint32]*track{},
+		}
+		h.keep(local)
+	} else {
+		e.releaseHub(h) // the session counts as its user already
+	}
+	err := h.decide(ctx, telemetry.Traceparent(ctx), func(state *room.State) (room.Draft, error) { return state.Move(local.id, e.id) })
+	switch {
+	case err == nil || errors.Is(err, room.ErrNothingToDo):
+	case isAway(err) && !fresh: // on the same edge nothing has to be asked of the log
+	default:
+		if fresh {
+			h.discard(local)
+		}
+		return nil, fmt.Errorf("resume in room %s: %w", h.name, err)
+	}
+	local.mu.Lock()
+	local.claims, local.warned = claims, false
+	local.mu.Unlock()
+	if fresh {
+		local.restoreTracks(r.Tracks)
+	}
+	return local, nil
+}
+
+// restoreTracks takes up the open tracks of a session that was on another edge, from where its speaker saw them acked.
+func (s *session) restoreTracks(acked []resumeTrack) {
+	s.hub.mu.Lock()
+	p, _ := s.hub.state.Participant(s.id)
+	kept := s.hub.state.Settings.Keep != room.KeepNone
+	s.hub.mu.Unlock()
+	for _, info := range p.Tracks {
+		from := int64(-1)
+		for _, t := range acked {
+			if t.Track == info.Track && t.Acked >= -1 && t.Acked < 1<<32-1 {
+				from, info.Epoch = t.Acked, t.Epoch
+			}
+		}
+		s.addTrack(newTrack(s, info, from, kept))
+	}
+}
+
+// welcome attaches the socket and tells it all it needs, in one message, before any delta.
+func (s *socket) welcome(session *session, r *helloRequest, resumed bool) error {
+	h := session.hub
+	own := session.ownTracks()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !session.attach(s.conn) {
+		return room.ErrUnknownSession
+	}
+	s.conn.session = session.id
+	s.session.Store(session)
+	session.mu.Lock()
+	claims := session.claims
+	session.mu.Unlock()
+	s.answer(r.ID, welcomeMessage{
+		Type: "welcome", Re: r.ID, Protocol: protocolVersion, Session: session.id, Identity: session.identity, Name: session.name,
+		Resume: session.resume, Resumed: resumed, Grants: claims.Grants.Grants, Expires: claims.Expires.Unix(),
+		Edge: h.edge.id, Region: h.edge.cfg.Region, UnixUS: time.Now().UnixMicro(),
+		Room: h.state.Info(), Roster: h.fullRoster(), Tracks: own,
+	})
+	h.conns[s.conn] = struct{}{}
+	if len(h.speaking) > 0 {
+		s.conn.send(text(h.speakingNow()))
+	}
+	if s.edge.outbox.isAway() && len(own) > 0 {
+		s.conn.send(text(logMessage{Type: "log", State: "away"}))
+	}
+	if r.Listen {
+		h.listen(s.conn, true)
+	}
+	return nil
+}
+
+// refresh takes a newer token of the same identity, with the same rights or fewer.
+func (e *Edge) refresh(s *session, token string) error {
+	claims, err := e.cfg.Keys.Verify(token, time.Now())
+	if err != nil {
+		return err
+	}
+	if err := claims.For(s.hub.name); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := claims.Refreshes(s.claims); err != nil {
+		return err
+	}
+	s.claims, s.warned = claims, false
+	return nil
+}

@@ -1,0 +1,127 @@
+package edge
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
+	"airloom/internal/frame"
+	"airloom/internal/name"
+	"airloom/internal/room"
+	"airloom/internal/telemetry"
+)
+
+var frameDurations = []float64{2.5, 5, 10, 20, 40, 60}
+
+// startTrack appends track.started and gives the track. The log refuses a handle that the room has had; then another
+// one is drawn.
+func (s *session) startTrack(ctx context.Context, r trackStartRequest) (*track, error) {
+	switch {
+	case r.Name == "" || !validTrackName(r.Name):
+		return nil, refuse("bad_track", 0, "a track's name has 1 to 64 bytes and no control characters")
+	case r.Channels != 1 && r.Channels != 2:
+		return nil, refuse("bad_track", 0, "a track has 1 or 2 channels, not %d", r.Channels)
+	case !slices.Contains(frameDurations, r.FrameMS):
+		return nil, refuse("bad_track", 0, "frame_ms is %g: use one of %v", r.FrameMS, frameDurations)
+	case !s.grants().Speak:
+		return nil, refuse("forbidden", 0, "this token does not allow speaking")
+	}
+	ctx, span := tracer.Start(ctx, "edge.track.start", trace.WithLinks(trace.Link{SpanContext: s.cause}),
+		trace.WithAttributes(attribute.String("airloom.room", s.hub.name), attribute.String("airloom.session", s.id)))
+	defer span.End()
+	fact := room.TrackStarted{
+		Session: s.id, Name: r.Name, Label: name.Clean(r.Label), Channels: r.Channels, FrameMS: r.FrameMS,
+		Epoch: r.Epoch, Clock: r.Clock,
+	}
+	err := s.hub.decide(ctx, telemetry.Traceparent(ctx), func(state *room.State) (room.Draft, error) {
+		fact.Handle = newHandle()
+		fact.Track = frame.TrackID(fact.Handle)
+		return state.StartTrack(fact)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("start track: %w", err)
+	}
+	info := room.TrackInfo{Track: fact.Track, Handle: fact.Handle, Name: fact.Name, FrameMS: fact.FrameMS, Epoch: fact.Epoch}
+	t := newTrack(s, info, -1, s.hub.info().Keep != room.KeepNone)
+	s.addTrack(t)
+	return t, nil
+}
+
+func (s *session) mute(ctx context.Context, id string, muted bool) error {
+	if s.trackByID(id) == nil {
+		return room.ErrUnknownTrack
+	}
+	return s.hub.decide(ctx, "", func(state *room.State) (room.Draft, error) { return state.Mute(id, muted) })
+}
+
+// gap records that the speaker no longer has some frames.
+func (s *session) gap(ctx context.Context, r gapRequest) error {
+	t := s.trackByID(r.Track)
+	if t == nil {
+		return room.ErrUnknownTrack
+	}
+	if r.To < r.From {
+		return refuse("bad_seq", 0, "gap from %d to %d", r.From, r.To)
+	}
+	fact := room.GapDeclared{Track: r.Track, Epoch: r.Epoch, From: r.From, To: r.To, Reason: room.PublisherDropped}
+	err := s.hub.decide(ctx, "", func(state *room.State) (room.Draft, error) { return state.DeclareGap(fact) })
+	if err != nil {
+		return err
+	}
+	t.declare(r.Epoch, r.From, r.To)
+	return nil
+}
+
+// endTrack waits until all up to last is in the log (or the log is away), then appends track.ended.
+func (s *session) endTrack(ctx context.Context, r trackEndRequest) error {
+	t := s.trackByID(r.Track)
+	if t == nil {
+		return room.ErrUnknownTrack
+	}
+	if r.Last < -1 || r.Last > frame.MaxSeq {
+		return refuse("bad_seq", 0, "last is %d", r.Last)
+	}
+	s.awaitAcks(ctx, t, r.Epoch, r.Last)
+	t.end()
+	ctx, cancel := context.WithTimeout(ctx, requestWithin)
+	defer cancel()
+	fact := room.TrackEnded{Track: r.Track, Epoch: r.Epoch, Last: r.Last}
+	decide := func(state *room.State) (room.Draft, error) { return state.EndTrack(fact) }
+	if err := s.hub.decide(ctx, "", decide); err != nil && isAway(err) {
+		s.edge.until(s.hub, "track.ended", decide) // the speaker need not wait for a log that is away
+	}
+	s.removeTrack(t)
+	return nil
+}
+
+func (s *session) awaitAcks(ctx context.Context, t *track, epoch uint8, last int64) {
+	ctx, cancel := context.WithTimeout(ctx, endWithin)
+	defer cancel()
+	for {
+		acked := t.whenAcked(epoch, last)
+		if acked == nil || s.edge.outbox.isAway() {
+			return
+		}
+		select {
+		case <-acked:
+		case <-ctx.Done():
+			return
+		case <-s.edge.outbox.wentAway():
+			return
+		}
+	}
+}
+
+// endTracks stops all tracks; their open packs go to the log.
+func (s *session) endTracks() {
+	s.mu.Lock()
+	tracks := slices.Collect(maps.Values(s.tracks))
+	s.mu.Unlock()
+	for _, t := range tracks { // a track tells its session about acks: its lock comes before the session's
+		t.end()
+	}
+}

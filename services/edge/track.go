@@ -1,0 +1,250 @@
+package edge
+
+import (
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"airloom/internal/frame"
+	"airloom/internal/room"
+	"airloom/internal/subject"
+)
+
+const (
+	packFrames  = 10
+	packEvery   = 200 * time.Millisecond
+	maxJump     = 30 * frame.SampleRate // samples of a hole in live frames
+	maxSkew     = 10 * frame.SampleRate // samples a timestamp may be off
+	voiceHold   = 500 * time.Millisecond
+	voiceRepeat = time.Second
+	maxHoles    = 1000 // ranges of one epoch: a speaker that makes more is up to no good
+)
+
+// track is the speaker's side of a track on this edge.
+type track struct {
+	edge    *Edge
+	id      string
+	handle  uint32
+	name    string
+	session *session
+
+	liveSubject, logSubject, speakSubject string
+
+	mu      sync.Mutex // guards all below
+	epoch   uint8      // the newest
+	begun   bool       // a packet of the newest epoch has come
+	next    uint32     // seq after the newest live one
+	base    mark       // seq and timestamp of the newest epoch's first packet
+	unit    uint8      // frame duration in 2.5 ms units; 0: not known yet
+	epochs  map[uint8]*epochLog
+	kept    bool // frames go to the log
+	builder *frame.Builder
+	opened  int64 // arrival of the builder's first frame
+	flags   frame.Flags
+	limiter *rate.Limiter
+	ackAt   int64
+	ackDue  bool
+	traceAt int64
+	voiceAt int64 // of the newest frame with the VOICE flag
+	speaks  bool
+	saidAt  int64
+	ended   bool
+	waiters []chan struct{} // woken by every ack
+}
+
+type mark struct{ seq, timestamp uint32 }
+
+// epochLog is what this edge knows of one epoch's seqs.
+type epochLog struct {
+	received frame.Ranges // taken from the speaker
+	durable  frame.Ranges // in the log, or declared missing
+	acked    int64        // all up to here is durable; -1: nothing
+	lost     int64        // lowest seq that the outbox had no room for; -1: none
+}
+
+func newTrack(s *session, info room.TrackInfo, acked int64, kept bool) *track {
+	e, region, name := s.edge, s.edge.cfg.Region, s.hub.name
+	unit := uint8(info.FrameMS / 2.5)
+	perSecond := 1.25 * 400 / float64(max(unit, 1))
+	t := &track{
+		edge: e, id: info.Track, handle: info.Handle, name: info.Name, session: s, epoch: info.Epoch, unit: unit, kept: kept,
+		liveSubject: subject.Live(region, name, info.Track), logSubject: subject.Log(region, name, info.Track),
+		speakSubject: subject.Speaking(region, name, info.Track),
+		epochs:       map[uint8]*epochLog{info.Epoch: newEpochLog(acked)},
+		limiter:      rate.NewLimiter(rate.Limit(perSecond), int(5*perSecond)),
+	}
+	t.newBuilder()
+	return t
+}
+
+func newEpochLog(acked int64) *epochLog {
+	l := &epochLog{acked: acked, lost: -1}
+	if acked >= 0 {
+		l.received.Add(0, uint32(acked))
+		l.durable.Add(0, uint32(acked))
+	}
+	return l
+}
+
+func (t *track) newBuilder() {
+	t.builder = &frame.Builder{Handle: t.handle, Epoch: t.epoch, MaxFrames: packFrames}
+}
+
+// take checks one packet from the speaker and brings it on its two ways: live at once, and packed into the log.
+func (t *track) take(p *frame.Packet, now int64) *refusal {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ended {
+		return strike("unknown_track", "track %s has ended", t.id)
+	}
+	log, r := t.check(p)
+	if r != nil {
+		return r
+	}
+	backlog := p.Flags&frame.Backlog != 0
+	if log.received.Add(p.Seq, p.Last()) == 0 { // it is here already: say again how far the log is
+		t.ackDue = true
+		return nil
+	}
+	t.edge.metrics.framesIn.Add(int64(p.Count()))
+	if !backlog {
+		if r := t.live(p, now); r != nil {
+			return r
+		}
+	}
+	if t.kept {
+		t.keep(p, backlog, now)
+	} else {
+		log.durable.Add(p.Seq, p.Last()) // nothing is kept: nothing is ever asked of the log
+	}
+	return nil
+}
+
+// check holds a packet against the numbering and the clock of its track.
+func (t *track) check(p *frame.Packet) (*epochLog, *refusal) {
+	backlog := p.Flags&frame.Backlog != 0
+	switch {
+	case t.unit != 0 && p.Unit != t.unit:
+		return nil, strike("bad_opus", "frames of this track last %g ms, this one %g ms", float64(t.unit)*2.5, float64(p.Unit)*2.5)
+	case p.Epoch < t.epoch && !backlog:
+		return nil, strike("bad_seq", "epoch %d is over", p.Epoch)
+	case p.Epoch > t.epoch:
+		t.begin(p.Epoch)
+	}
+	log := t.epochs[p.Epoch]
+	if log == nil {
+		return nil, strike("bad_seq", "epoch %d is not known here", p.Epoch)
+	}
+	if log.received.Len() > maxHoles {
+		return nil, refuse("rate", closePolicy, "too many holes in this track's numbering")
+	}
+	if p.Epoch != t.epoch {
+		return log, nil
+	}
+	if !t.begun {
+		t.begun, t.unit, t.base, t.next = true, p.Unit, mark{p.Seq, p.Timestamp}, p.Seq
+	}
+	samples := p.FrameSamples()
+	expected := t.base.timestamp + (p.Seq-t.base.seq)*uint32(samples)
+	if off := frame.Elapsed(expected, p.Timestamp); off > maxSkew || off < -maxSkew {
+		return nil, strike("bad_timestamp", "the timestamp is %d s from where its seq puts it", off/frame.SampleRate)
+	}
+	if !backlog && int64(p.Seq)-int64(t.next) > int64(maxJump/samples) {
+		return nil, refuse("bad_seq", closePolicy, "a jump of more than 30 s: declare a gap or begin a new epoch")
+	}
+	return log, nil
+}
+
+// begin starts a new epoch; what is unacked of older ones may still come as backlog.
+func (t *track) begin(epoch uint8) {
+	t.flush(nanotime())
+	t.epoch, t.begun = epoch, false
+	t.epochs[epoch] = newEpochLog(-1)
+	t.newBuilder()
+	if len(t.epochs) > 4 { // the oldest epochs are given up
+		for old := range t.epochs {
+			if int(old) < int(epoch)-3 {
+				delete(t.epochs, old)
+			}
+		}
+	}
+}
+
+// live sends the packet to listeners.
+func (t *track) live(p *frame.Packet, now int64) *refusal {
+	if p.Kind == frame.Audio && !t.limiter.AllowN(start.Add(time.Duration(now)), p.Count()) {
+		return refuse("rate", closePolicy, "more frames a second than this track's frame duration allows")
+	}
+	if p.Seq >= t.next {
+		t.next = p.Last() + 1
+	}
+	_ = t.edge.bus.Conn().Publish(t.liveSubject, p.Raw()) // while NATS is away live sound is lost, never late
+	if p.Flags&frame.Voice != 0 && p.Kind == frame.Audio {
+		t.voiceAt = now
+		if !t.speaks {
+			t.say(true, now)
+		}
+	}
+	return nil
+}
+
+func (t *track) say(speaks bool, now int64) {
+	t.speaks, t.saidAt = speaks, now
+	word := []byte{'0'}
+	if speaks {
+		word[0] = '1'
+	}
+	_ = t.edge.bus.Conn().Publish(t.speakSubject, word)
+}
+
+// keep brings a packet towards the log: frames packed by ten, silence and backlog as they came.
+func (t *track) keep(p *frame.Packet, backlog bool, now int64) {
+	if p.Kind == frame.Silence || backlog {
+		if !backlog {
+			t.flush(now)
+		}
+		t.post(append([]byte(nil), p.Raw()...), p.Epoch, p.Seq, p.Last(), now)
+		return
+	}
+	for f := range p.Frames {
+		if !t.builder.Fits(f, p.Flags) {
+			t.flush(now)
+		}
+		if t.builder.Count() == 0 {
+			t.opened = now
+		}
+		full, err := t.builder.Add(f, p.Flags)
+		if err != nil { // the packet was parsed: this cannot be
+			t.edge.metrics.drop("bad_opus")
+			continue
+		}
+		if full {
+			t.flush(now)
+		}
+	}
+}
+
+// flush closes the open pack.
+func (t *track) flush(int64) {
+	n := t.builder.Count()
+	if n == 0 {
+		return
+	}
+	first := t.builder.Seq()
+	t.post(t.builder.Take(), t.epoch, first, first+uint32(n)-1, t.opened)
+}
+
+// post gives a pack to the outbox, with the trace of one pack in five seconds.
+func (t *track) post(data []byte, epoch uint8, first, last uint32, born int64) {
+	p := &pack{track: t, epoch: epoch, first: first, last: last, subject: t.logSubject, data: data, born: born}
+	if born-t.traceAt > int64(5*time.Second) || t.traceAt == 0 {
+		t.traceAt = born
+		p.traceparent = t.session.tracePack(t, epoch, first, last)
+	}
+	if !t.edge.outbox.add(p) {
+		if log := t.epochs[epoch]; log != nil && (log.lost < 0 || int64(first) < log.lost) {
+			log.lost = int64(first)
+		}
+	}
+}
