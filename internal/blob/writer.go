@@ -1,0 +1,49 @@
+package blob
+
+import (
+	"context"
+	"fmt"
+
+	"gocloud.dev/blob"
+)
+
+// Writer is an object being written. One goroutine owns it and ends it by either Commit or Abort.
+type Writer struct {
+	key    string
+	file   *newFile
+	remote *blob.Writer
+	cancel context.CancelFunc
+}
+
+// Write adds bytes.
+func (w *Writer) Write(p []byte) (int, error) {
+	if w.file != nil {
+		return w.file.Write(p)
+	}
+	return w.remote.Write(p)
+}
+
+// Commit makes the object be there, durable; ErrExists (wrapped) where the key is taken.
+func (w *Writer) Commit() error {
+	var err error
+	if w.file != nil {
+		err = w.file.commit()
+	} else {
+		err = w.remote.Close()
+		w.cancel()
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", w.key, classify(err))
+	}
+	return nil
+}
+
+// Abort forgets what was written.
+func (w *Writer) Abort() {
+	if w.file != nil {
+		w.file.abort()
+		return
+	}
+	w.cancel()
+	_ = w.remote.Close() // its ctx is over: nothing is written, and what it says is just that
+}

@@ -1,0 +1,83 @@
+// Package recording owns what a recording is: the names of its objects, the segment codec, the manifest, and the check
+// of a recording against its manifest.
+//
+// It follows no log and stores nothing: services/recorder makes recordings, cmd/airloom and the edges read them.
+package recording
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"airloom/internal/frame"
+	"airloom/internal/subject"
+)
+
+// SegmentSeqs is how many seqs a segment covers: 10 s of 20 ms frames. Segments begin at multiples of it, so every
+// recorder cuts at the same places.
+const SegmentSeqs = 500
+
+// Root is the folder of all recordings.
+const Root = "recordings/"
+
+// ManifestFile is a recording's manifest to whoever asks; while the recording is open it lies in OpenFile.
+const (
+	ManifestFile = "manifest.json"
+	openFile     = "open.json"
+)
+
+// ErrName says that an id or a file name is none of a recording's.
+var ErrName = errors.New("no such name in a recording")
+
+// ID makes a recording's id from when it began: the time of the event and its position. Every recorder makes the same
+// one, ids sort by time, and another region's cannot be equal.
+func ID(region string, at time.Time, position uint64) string {
+	return fmt.Sprintf("%s-%s-%d", at.UTC().Format("20060102-150405"), region, position)
+}
+
+// Since is the event position from which on a recording holds tracks, where its id was made by ID. The event that
+// starts a recording by `keep` may be written long after the track that caused it, when no recorder was up.
+func Since(id string) (position uint64, ok bool) {
+	i := strings.LastIndexByte(id, '-')
+	if i < 0 {
+		return 0, false
+	}
+	position, err := strconv.ParseUint(id[i+1:], 10, 64)
+	return position, err == nil
+}
+
+// Dir is the folder of a recording's objects. Callers have checked the id with subject.ID.
+func Dir(id string) string { return Root + id + "/" }
+
+// Manifest is the key of a closed recording's manifest, which never changes; Open that of an open one's, which is
+// rewritten.
+func ManifestKey(id string) string { return Dir(id) + ManifestFile }
+func OpenKey(id string) string     { return Dir(id) + openFile }
+
+// SegmentKey, OpusKey and TrackKey are the keys of a segment, of a track's sound and of its part of the manifest.
+func SegmentKey(id, track string, epoch uint8, n uint32) string {
+	return fmt.Sprintf("%ssegments/%s/%d-%d.seg", Dir(id), track, epoch, n)
+}
+func OpusKey(id, track string) string  { return Dir(id) + OpusFile(track) }
+func TrackKey(id, track string) string { return Dir(id) + track + ".json" }
+
+// OpusFile is the name of a track's sound within its recording.
+func OpusFile(track string) string { return track + ".opus" }
+
+// FileKey is the key of a file that somebody asks for by name. The name is taken apart and put together anew, so nothing
+// but a recording's own files can be reached. ErrName (wrapped) for all others.
+func FileKey(id, file string) (string, error) {
+	if err := subject.ID(id); err != nil {
+		return "", fmt.Errorf("recording %.80q: %w", id, ErrName)
+	}
+	if file == ManifestFile {
+		return ManifestKey(id), nil
+	}
+	track, isOpus := strings.CutSuffix(file, ".opus")
+	if _, ok := frame.ParseTrackID(track); !isOpus || !ok {
+		return "", fmt.Errorf("file %.80q: %w", file, ErrName)
+	}
+	return OpusKey(id, track), nil
+}
