@@ -14,7 +14,7 @@ export interface DelayConfig {
   marginMs: number
 }
 
-export const INTERACTIVE: DelayConfig = { memory: 750, quantile: 0.995, floorMs: 20, ceilingMs: 300, marginMs: 8 }
+export const INTERACTIVE: DelayConfig = { memory: 750, quantile: 0.995, floorMs: 18, ceilingMs: 300, marginMs: 12 }
 
 const REFRESH_EVERY = 10
 

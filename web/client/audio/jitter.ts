@@ -35,7 +35,7 @@ export interface PlayoutStats {
 const MS = SAMPLE_RATE / 1_000
 const FADE = 96 // samples: 2 ms
 /** Start steering when off by this much, stop when within the smaller one. */
-const STEER_MS = 8
+const STEER_MS = 5
 const SETTLED_MS = 1
 /** Farther behind than this: jump. */
 const JUMP_MS = 400

@@ -1,0 +1,116 @@
+import { describe, expect, test } from 'vitest'
+import { JitterBuffer } from './jitter'
+
+const FRAME = 960
+const QUANTUM = 128
+
+/** A speaker of one steady sine, a network that delays frame i by `late(i)` ms, and a device that pulls in bursts of 10 ms. */
+function run(seconds: number, late: (frame: number) => number, options: { silent?: (frame: number) => boolean; drift?: number } = {}) {
+  const buffer = new JitterBuffer()
+  const step = 1 + (options.drift ?? 0)
+  const arrivals = Array.from({ length: seconds * 50 }, (_, i) => ({ i, at: ((i + 1) * FRAME * step) + Math.max(0, late(i)) * 48 }))
+  for (let i = 1; i < arrivals.length; i++) arrivals[i]!.at = Math.max(arrivals[i]!.at, arrivals[i - 1]!.at) // as TCP delivers
+  const heard: number[] = []
+  const delays: number[] = []
+  let next = 0
+  let now = 0
+  for (let burst = 0; burst < seconds * 48_000; burst += 480) {
+    for (; next < arrivals.length && arrivals[next]!.at <= burst; next++) {
+      const { i } = arrivals[next]!
+      if (options.silent?.(i)) buffer.silence((i + 1) * FRAME)
+      else buffer.push({ start: i * FRAME, channels: [sine(i * FRAME)], concealed: false }, now)
+    }
+    for (; now < burst + 480; now += QUANTUM) {
+      const out = new Float32Array(QUANTUM)
+      buffer.pull([out], now)
+      heard.push(...out)
+    }
+    delays.push(buffer.stats().delayMs)
+  }
+  return { buffer, stats: buffer.stats(), heard, delays }
+}
+
+const sine = (start: number) => Float32Array.from({ length: FRAME }, (_, k) => 0.5 * Math.sin((2 * Math.PI * 300 * (start + k)) / 48_000))
+
+/** The largest step between neighbours: a 300 Hz sine of 0.5 makes 0.02. */
+const roughest = (samples: number[], from: number) => {
+  let most = 0
+  for (let i = from + 1; i < samples.length; i++) most = Math.max(most, Math.abs(samples[i]! - samples[i - 1]!))
+  return most
+}
+
+describe('jitter buffer', () => {
+  test('a clean network: close to the fastest arrival, nothing lost, not a click', () => {
+    const { stats, heard } = run(10, () => 0)
+    expect(stats.underruns).toBe(0)
+    expect(stats.late).toBe(0)
+    expect(stats.targetMs).toBeLessThan(40)
+    expect(Math.abs(stats.delayMs - stats.targetMs)).toBeLessThan(10)
+    expect(roughest(heard, 0)).toBeLessThan(0.03)
+  })
+
+  test('jitter of 0–80 ms: after a short while it is all in time', () => {
+    const random = lcg(1)
+    const { stats, heard } = run(30, () => random() * 80)
+    expect(stats.underruns).toBeLessThanOrEqual(4)
+    expect(stats.targetMs).toBeGreaterThan(60)
+    expect(stats.targetMs).toBeLessThan(110)
+    expect(roughest(heard, 15 * 48_000)).toBeLessThan(0.03)
+  })
+
+  test('stalls of 250 ms every 2.5 s: learnt, then no dropouts', () => {
+    const { heard } = run(30, (i) => (i % 125 < 13 ? (13 - (i % 125)) * 20 : 0))
+    const silent = heard.slice(20 * 48_000).reduce((most, _, i, all) => Math.max(most, gap(all, i)), 0)
+    expect(silent).toBeLessThan(200) // samples without sound
+  })
+
+  test('one stall of a second: the sound comes back near the live edge, old sound is jumped over', () => {
+    const { stats, delays } = run(20, (i) => (i >= 250 && i < 300 ? (300 - i) * 20 : 0))
+    expect(stats.underruns).toBe(1)
+    expect(stats.skips).toBe(1)
+    expect(delays.at(-1)).toBeLessThan(330)
+  })
+
+  test('declared silence is no underrun, and speech after it starts in time', () => {
+    const { stats } = run(10, () => 0, { silent: (i) => i % 100 >= 50 })
+    expect(stats.underruns).toBe(0)
+    expect(stats.late).toBe(0)
+  })
+
+  test.each([300e-6, -300e-6, 3e-3, -3e-3])('a clock that drifts by %d is followed', (drift) => {
+    const { stats, delays, heard } = run(40, () => 0, { drift })
+    expect(stats.underruns).toBeLessThanOrEqual(1)
+    expect(delays.slice(2_000).every((ms) => ms < 80)).toBe(true)
+    expect(roughest(heard, 5 * 48_000)).toBeLessThan(0.05)
+  })
+
+  test('two output channels from one', () => {
+    const buffer = new JitterBuffer()
+    for (let i = 0; i < 5; i++) buffer.push({ start: i * FRAME, channels: [sine(i * FRAME)], concealed: false }, (i + 1) * FRAME)
+    const out = [new Float32Array(QUANTUM), new Float32Array(QUANTUM)]
+    for (let now = 5 * FRAME; now < 8 * FRAME; now += QUANTUM) buffer.pull(out, now)
+    expect(out[0]).toEqual(out[1])
+    expect(Math.max(...out[0]!)).toBeGreaterThan(0.1)
+  })
+
+  test('a device at another rate gets its own number of samples', () => {
+    const buffer = new JitterBuffer(44_100)
+    for (let i = 0; i < 50; i++) buffer.push({ start: i * FRAME, channels: [sine(i * FRAME)], concealed: false }, (i + 1) * 882)
+    const out = new Float32Array(QUANTUM)
+    for (let now = 5 * 882; now < 40 * 882; now += QUANTUM) buffer.pull([out], now)
+    expect(buffer.stats().underruns).toBe(0)
+    expect(Math.abs(buffer.stats().delayMs)).toBeLessThan(1_000)
+  })
+})
+
+/** Length of the run of zeros that ends at i. */
+let zeros = 0
+function gap(samples: number[], i: number): number {
+  zeros = Math.abs(samples[i]!) < 1e-6 ? zeros + 1 : 0
+  return zeros
+}
+
+function lcg(seed: number): () => number {
+  let state = seed
+  return () => (state = (state * 1_664_525 + 1_013_904_223) % 2 ** 32) / 2 ** 32
+}

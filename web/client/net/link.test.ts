@@ -1,0 +1,146 @@
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import type { AirloomError } from '../errors'
+import type { Welcome } from '../wire/messages'
+import { FakeEdge, openSocket } from './fake-edge'
+import { Link, type LinkState } from './link'
+
+let edge: FakeEdge
+let link: Link
+let welcomes: Welcome[]
+let states: LinkState[]
+let closed: { error: AirloomError | undefined } | undefined
+let tokens: number
+
+beforeEach(async () => {
+  edge = await FakeEdge.start()
+  ;[welcomes, states, closed, tokens] = [[], [], undefined, 0]
+  link = new Link(
+    { url: edge.url, room: 'hall', listen: true, name: 'Ann', token: async () => `token${++tokens}`, random: () => 0.01, open: openSocket },
+    {
+      state: (state) => states.push(state),
+      welcome: (welcome) => welcomes.push(welcome),
+      message: () => {},
+      packets: () => {},
+      closed: (error) => (closed = { error }),
+      tracks: () => [{ track: 'track1', epoch: 0, acked: 41 }],
+    },
+  )
+})
+
+afterEach(async () => {
+  link.close()
+  await edge.stop()
+})
+
+const until = async (check: () => unknown) => {
+  while (!check()) await new Promise((resolve) => setTimeout(resolve, 5))
+}
+
+test('says hello with the token, never in the address', async () => {
+  link.start()
+  await until(() => link.open)
+  expect(edge.last.hello).toMatchObject({ type: 'hello', id: 1, protocol: 1, token: 'token1', room: 'hall', listen: true, name: 'Ann' })
+  expect(edge.last.hello.resume).toBeUndefined()
+  expect(states).toEqual(['connecting', 'open'])
+})
+
+test.each([1_001, 1_012, 1_013, 3_008])('comes back with its resume secret after close %i', async (code) => {
+  link.start()
+  await until(() => link.open)
+  edge.last.close(code)
+  await until(() => welcomes.length === 2)
+  expect(edge.last.hello).toMatchObject({ resume: 'secret1', tracks: [{ track: 'track1', epoch: 0, acked: 41 }] })
+  expect(welcomes[1]).toMatchObject({ resumed: true, session: welcomes[0]!.session })
+  expect(states).toContain('reconnecting')
+})
+
+test('comes back when the socket dies without a word', async () => {
+  link.start()
+  await until(() => link.open)
+  edge.last.cut()
+  await until(() => welcomes.length === 2)
+  expect(welcomes[1]!.resumed).toBe(true)
+})
+
+test.each([
+  ['room_full', 4_423],
+  ['room_closed', 4_410],
+  ['forbidden', 4_403],
+  ['rate', 1_008],
+])('does not come back after %s', async (code, close) => {
+  edge.refuse = { code, close }
+  link.start()
+  await until(() => closed)
+  expect(closed!.error!.code).toBe(code)
+  expect(edge.sockets.length).toBe(1)
+})
+
+test('an old token is replaced once before giving up', async () => {
+  edge.refuse = { code: 'unauthorized', close: 4_401 }
+  link.start()
+  await until(() => closed)
+  expect(closed!.error!.code).toBe('unauthorized')
+  expect(edge.sockets.map((s) => s.hello.token)).toEqual(['token1', 'token2'])
+})
+
+test('what was not answered is asked again under the same id', async () => {
+  edge.mute.add('track.mute')
+  link.start()
+  await until(() => link.open)
+  const answer = link.request({ type: 'track.mute', track: 'track1', muted: true })
+  const first = await edge.until(() => edge.last.requests[0])
+  edge.mute.clear()
+  edge.last.cut()
+  expect((await answer).type).toBe('ok')
+  expect(edge.last.requests[0]).toEqual(first)
+})
+
+test('requests fail with session_lost when the session is a new one', async () => {
+  edge.mute.add('track.mute')
+  link.start()
+  await until(() => link.open)
+  const answer = link.request({ type: 'track.mute', track: 'track1', muted: true })
+  await edge.until(() => edge.last.requests[0])
+  edge.forgetful = true
+  edge.last.cut()
+  await expect(answer).rejects.toMatchObject({ code: 'session_lost' })
+})
+
+test('a move opens the second socket before the first is closed', async () => {
+  link.start()
+  await until(() => link.open)
+  const old = edge.last
+  old.send({ type: 'move', within_ms: 5_000 })
+  await until(() => welcomes.length === 2)
+  expect(edge.last.hello.resume).toBe('secret1')
+  expect(states.includes('reconnecting')).toBe(false)
+  await link.request({ type: 'listen', on: true })
+  expect(edge.last.requests.length).toBe(1)
+  expect(old.requests.length).toBe(0)
+})
+
+test('a token about to end is refreshed', async () => {
+  link.start()
+  await until(() => link.open)
+  edge.last.send({ type: 'token', expires_unix: Date.now() / 1_000 + 60 })
+  const request = await edge.until(() => edge.last.requests.find((r) => r.type === 'refresh'))
+  expect(request.token).toBe('token2')
+})
+
+test('leave is said and ends it without an error', async () => {
+  link.start()
+  await until(() => link.open)
+  await link.leave()
+  expect(edge.last.requests.map((r) => r.type)).toEqual(['leave'])
+  expect(closed).toEqual({ error: undefined })
+})
+
+test('keeps trying while there is no edge, and gets in when there is one', async () => {
+  const port = Number(new URL(edge.url).port)
+  await edge.stop()
+  link.start()
+  await until(() => states.length > 2)
+  edge = await FakeEdge.start(port)
+  await until(() => link.open)
+  expect(welcomes.length).toBe(1)
+}, 15_000)

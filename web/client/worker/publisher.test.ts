@@ -1,0 +1,176 @@
+// The publisher against the fake edge, with an encoder that makes a recognisable frame of each one put in.
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import type { Heard, Source } from '../audio/source'
+import { FakeEdge, openSocket } from '../net/fake-edge'
+import { Link } from '../net/link'
+import { spanOf } from '../wire/packet'
+import { type PublishConfig, Publisher } from './publisher'
+
+class FakeEncoder {
+  state = 'unconfigured'
+  constructor(private readonly init: { output(chunk: unknown): void }) {}
+  configure() {
+    this.state = 'configured'
+  }
+  encode(data: { mark: number }) {
+    const bytes = Uint8Array.of(0xf8, data.mark & 0xff)
+    queueMicrotask(() => this.init.output({ byteLength: 2, copyTo: (into: Uint8Array) => into.set(bytes) }))
+  }
+  async flush() {}
+  close() {
+    this.state = 'closed'
+  }
+}
+class FakeData {
+  mark: number
+  constructor(init: { data: Float32Array }) {
+    this.mark = init.data[0]!
+  }
+  close() {}
+}
+
+let edge: FakeEdge
+let link: Link
+let publisher: Publisher
+let listener: ((frame: Heard) => void) | undefined
+let ids: string[]
+let index: number
+
+const source = {
+  channels: 1,
+  onFrame: (given: (frame: Heard) => void) => {
+    listener = given
+    return () => (listener = undefined)
+  },
+} as unknown as Source
+
+const config: PublishConfig = { name: 'mic', label: '', bitrate: 32_000, application: 'voip', gate: false, muted: false }
+
+/** `count` frames from the source, a moment between them for the encoder. */
+async function speak(count: number, voice = true): Promise<void> {
+  for (let i = 0; i < count; i++, index++) {
+    listener?.({ index, channels: [new Float32Array(960).fill(index)], level: { rms: -20, peak: -10, voice }, capturedUs: 0 })
+    await Promise.resolve()
+  }
+  await new Promise((resolve) => setTimeout(resolve, 1))
+}
+
+const covered = () => edge.last.packets.map((p) => `${p.kind[0]}${p.backlog ? 'b' : ''}${p.seq}+${spanOf(p)}`)
+
+async function begin(more: Partial<PublishConfig> = {}): Promise<void> {
+  publisher = new Publisher(link, source, { ...config, ...more }, (id) => ids.push(id), () => {})
+  await publisher.start()
+}
+
+beforeEach(async () => {
+  vi.stubGlobal('AudioEncoder', FakeEncoder)
+  vi.stubGlobal('AudioData', FakeData)
+  ;[ids, index] = [[], 100]
+  edge = await FakeEdge.start()
+  link = new Link(
+    { url: edge.url, room: 'hall', listen: false, token: async () => 'token', random: () => 0.9, open: openSocket },
+    {
+      state: () => {},
+      welcome: (welcome) => publisher?.welcomed(welcome),
+      message: (message) => publisher?.heard(message),
+      packets: () => {},
+      closed: () => {},
+      tracks: () => publisher?.resumable ?? [],
+    },
+  )
+  link.start()
+  await vi.waitUntil(() => link.open)
+})
+
+afterEach(async () => {
+  publisher.close()
+  link.close()
+  await edge.stop()
+  vi.unstubAllGlobals()
+})
+
+test('numbers frames from 0 on, timestamps from the source counter', async () => {
+  await begin()
+  await speak(3)
+  await edge.until(() => edge.last.packets.length === 3)
+  expect(covered()).toEqual(['a0+1', 'a1+1', 'a2+1'])
+  expect(edge.last.packets.map((p) => p.timestamp)).toEqual([96_000, 96_960, 97_920])
+  expect(edge.last.packets[0]!.voice).toBe(true)
+  expect(ids).toEqual(['track1'])
+})
+
+test('while muted it declares silence: the first frame at once, then every 400 ms, the rest on speaking again', async () => {
+  await begin()
+  await speak(2)
+  publisher.setMuted(true)
+  await speak(30)
+  publisher.setMuted(false)
+  await speak(1)
+  await edge.until(() => edge.last.packets.length === 6)
+  expect(covered()).toEqual(['a0+1', 'a1+1', 's2+1', 's3+20', 's23+9', 'a32+1'])
+  expect(edge.last.requests.filter((r) => r.type === 'track.mute').map((r) => r.muted)).toEqual([true, false])
+})
+
+test('the gate declares silence while nobody speaks', async () => {
+  await begin({ gate: true })
+  await speak(1)
+  await speak(21, false)
+  await edge.until(() => edge.last.packets.length === 3)
+  expect(covered()).toEqual(['a0+1', 's1+1', 's2+20'])
+})
+
+test('time without samples is silence', async () => {
+  await begin()
+  await speak(1)
+  index += 100
+  await speak(1)
+  await edge.until(() => edge.last.packets.length === 3)
+  expect(covered()).toEqual(['a0+1', 's1+100', 'a101+1'])
+})
+
+test('a cut connection: what is not acked comes again as backlog, the numbering goes on', async () => {
+  await begin()
+  await speak(5)
+  await edge.until(() => edge.last.packets.length === 5)
+  edge.last.send({ type: 'ack', track: 'track1', epoch: 0, seq: 1 })
+  await vi.waitUntil(() => publisher.stats()!.acked === 1)
+  edge.acked = { track1: 2 }
+  edge.last.cut()
+  await vi.waitUntil(() => !link.open)
+  await speak(3)
+  await vi.waitUntil(() => link.open)
+  await speak(1)
+  await edge.until(() => edge.last.packets.length === 2)
+  expect(edge.last.hello.tracks).toEqual([{ track: 'track1', epoch: 0, acked: 1 }])
+  expect(covered()).toEqual(['ab3+5', 'a8+1'])
+  expect(ids).toEqual(['track1'])
+})
+
+test('the edge asks for a resend', async () => {
+  await begin()
+  await speak(4)
+  await edge.until(() => edge.last.packets.length === 4)
+  edge.last.send({ type: 'resend', track: 'track1', epoch: 0, from: 2 })
+  await edge.until(() => edge.last.packets.length === 5)
+  expect(covered()[4]).toBe('ab2+2')
+})
+
+test('a session that was lost: the track starts anew under another id', async () => {
+  await begin({ muted: true })
+  await speak(2)
+  edge.forgetful = true
+  edge.last.cut()
+  await vi.waitUntil(() => ids.length === 2)
+  publisher.setMuted(false)
+  await speak(1)
+  await edge.until(() => edge.last.packets.length === 1)
+  expect(covered()).toEqual(['a0+1'])
+  expect(ids).toEqual(['track1', 'track2'])
+})
+
+test('ending says the last seq', async () => {
+  await begin()
+  await speak(3)
+  await publisher.end()
+  expect(edge.last.requests.at(-1)).toMatchObject({ type: 'track.end', track: 'track1', epoch: 0, last: 2 })
+})
