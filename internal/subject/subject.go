@@ -91,6 +91,9 @@ func AllSpeaking() string { return "live.*.*.*.sp.*" }
 // LiveRoom matches all an edge must hear of a room, from every region: frames, committed events, speaking.
 func LiveRoom(room string) string { return path("live", "*", room, ">") }
 
+// LiveRoomEvents matches the committed events of one room, from every region, as republished.
+func LiveRoomEvents(room string) string { return path("live", "*", room, "ev", ">") }
+
 // LiveEvents matches the committed events of every room, as republished by the event stream.
 func LiveEvents() string { return "live.*.*.*.ev.*.*" }
 
