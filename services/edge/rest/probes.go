@@ -1,0 +1,38 @@
+package rest
+
+import (
+	_ "embed"
+	"net/http"
+
+	"airloom/internal/problem"
+)
+
+//go:embed openapi.json
+var openapiFile []byte
+
+func (d *door) openapi(w http.ResponseWriter, _ *http.Request) error {
+	return replyRaw(w, http.StatusOK, openapiFile)
+}
+
+// healthz says that the process answers.
+func (d *door) healthz(w http.ResponseWriter, _ *http.Request) error {
+	return reply(w, http.StatusOK, map[string]string{"status": "ok"})
+}
+
+// readyz says whether the edge can serve: it has reached NATS and is not draining.
+func (d *door) readyz(w http.ResponseWriter, _ *http.Request) error {
+	if d.deps.Ready != nil {
+		if err := d.deps.Ready(); err != nil {
+			return problem.New(http.StatusServiceUnavailable, "not_ready", sentence(err))
+		}
+	}
+	return reply(w, http.StatusOK, map[string]string{"status": "ready"})
+}
+
+func (d *door) metricsPage(w http.ResponseWriter, r *http.Request) error {
+	if d.deps.Metrics == nil {
+		return problem.New(http.StatusNotFound, "no_such_path", "This edge has no metrics.")
+	}
+	d.deps.Metrics.ServeHTTP(w, r)
+	return nil
+}

@@ -1,0 +1,90 @@
+package rest
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"airloom/internal/auth"
+	"airloom/internal/problem"
+	"airloom/internal/query"
+	"airloom/internal/subject"
+)
+
+// listRecordings gives those of all rooms to a token for all rooms, else those of its room.
+func (d *door) listRecordings(w http.ResponseWriter, r *http.Request) error {
+	claims, err := d.caller(r, replay)
+	if err != nil {
+		return err
+	}
+	question := query.RecordingsQuestion{After: r.URL.Query().Get("after"), Room: r.URL.Query().Get("room")}
+	if claims.Room != auth.AnyRoom {
+		question.Room = claims.Room
+	}
+	if question.Room != "" {
+		if _, err := d.admit(r, question.Room, replay); err != nil {
+			return err
+		}
+	}
+	if question.After != "" && subject.ID(question.After) != nil {
+		return badQuery("after", "the id of a recording")
+	}
+	var recordings query.Recordings
+	if err := d.ask(r.Context(), subject.RecorderList, question, &recordings); err != nil {
+		return unanswered(err, "recorder")
+	}
+	shown := []query.Recording{}
+	for _, rec := range recordings.Recordings {
+		if claims.For(rec.Room) == nil { // the recorder was asked for one room; that this holds is ours to see to
+			shown = append(shown, rec)
+		}
+	}
+	recordings.Recordings = shown
+	return reply(w, http.StatusOK, recordings)
+}
+
+// showRecording gives a recording's manifest as the recorder wrote it.
+func (d *door) showRecording(w http.ResponseWriter, r *http.Request) error {
+	manifest, err := d.manifest(r)
+	if err != nil {
+		return err
+	}
+	return replyRaw(w, http.StatusOK, manifest)
+}
+
+// manifest gives the manifest of the recording in the path to a caller that may have it. A recording of another room is as
+// unknown as one that never was.
+func (d *door) manifest(r *http.Request) (json.RawMessage, error) {
+	claims, err := d.caller(r, replay)
+	if err != nil {
+		return nil, err
+	}
+	id := r.PathValue("recording")
+	if subject.ID(id) != nil {
+		return nil, noRecording()
+	}
+	var manifest json.RawMessage
+	err = d.ask(r.Context(), subject.RecorderGet, query.RecordingQuestion{Recording: id}, &manifest)
+	var refused *query.Refused
+	switch {
+	case errors.As(err, &refused) && refused.Status == http.StatusNotFound:
+		return nil, noRecording()
+	case err != nil:
+		return nil, unanswered(err, "recorder")
+	}
+	var of struct {
+		Room string `json:"room"`
+	}
+	if err := json.Unmarshal(manifest, &of); err != nil {
+		return nil, fmt.Errorf("read manifest of %s: %w", id, err)
+	}
+	if claims.For(of.Room) != nil {
+		return nil, noRecording()
+	}
+	return manifest, nil
+}
+
+func noRecording() error {
+	return problem.New(http.StatusNotFound, "no_such_recording", "There is no such recording, or your token is for another room.")
+}
