@@ -43,7 +43,7 @@ type publishCmd struct {
 // Help is printed below the flags.
 func (publishCmd) Help() string {
 	return "Ogg Opus is sent as it is, anything else goes through ffmpeg. Exits 0 only when every frame is acked, that is durable " +
-		"in the log. Ctrl-C ends the track cleanly; a second one quits at once.\n\n" +
+		"in the log (a room that keeps nothing acks nothing). Ctrl-C ends the track cleanly; a second one quits at once.\n\n" +
 		"Examples:\n  airloom publish --room town-hall --name Ada speech.opus\n" +
 		"  arecord -f cd | airloom publish --room town-hall -"
 }
@@ -126,6 +126,10 @@ type publication struct {
 func (u *publication) run() error {
 	if !u.joined.Session().Grants.Speak {
 		return &participant.Error{Code: "forbidden", Message: "this token may not speak in room " + string(u.c.Room)}
+	}
+	if u.joined.Session().Room.Keep == room.KeepNone && u.c.Rate == "max" {
+		return hint(fmt.Errorf("room %s keeps nothing (keep: none), and --rate max is for the log only", u.c.Room),
+			"Publish in real time, or let the room keep its sound: airloom room create R --keep record")
 	}
 	if err := u.announce(); err != nil {
 		return err
@@ -264,7 +268,8 @@ func (u *publication) progress() {
 func (u *publication) report(failed error) error {
 	stats := u.speaker.Stats()
 	var unacked error
-	if missing := stats.Frames - stats.Kept; missing > 0 && failed == nil {
+	keep := u.joined.Session().Room.Keep
+	if missing := stats.Frames - stats.Kept; missing > 0 && failed == nil && keep != room.KeepNone {
 		unacked = fmt.Errorf("%d of %d frames were not acked", missing, stats.Frames)
 	}
 	if u.c.JSON {
@@ -272,10 +277,13 @@ func (u *publication) report(failed error) error {
 			"room": u.c.Room, "track": u.speaker.Track(), "epoch": u.speaker.Epoch(), "frames": stats.Frames,
 			"silent": stats.Seqs - int64(stats.Frames), "bytes": stats.Bytes, "seconds": u.sent.Seconds(),
 			"acked": stats.Kept, "acked_seq": stats.Acked, "resent": stats.Resent, "dropped": stats.Dropped,
-			"sha256": u.digest.Sum(),
+			"sha256": u.digest.Sum(), "keep": keep,
 		}))
 	}
 	fmt.Fprintf(u.p.out, "track %s in room %s: %d frames, %d bytes, %.2f s, %d acked, %d resent\nsha256 %s\n",
 		u.speaker.Track(), u.c.Room, stats.Frames, stats.Bytes, u.sent.Seconds(), stats.Kept, stats.Resent, u.digest.Sum())
+	if keep == room.KeepNone {
+		fmt.Fprintf(u.p.out, "the room keeps nothing (keep: none): there are no acks\n")
+	}
 	return unacked
 }

@@ -5,13 +5,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
 	"text/tabwriter"
 	"time"
 
-	"airloom/internal/room"
+	"airloom/internal/participant"
+	"airloom/internal/query"
 )
 
 type roomCmd struct {
@@ -29,34 +31,39 @@ type roomListCmd struct {
 	JSON bool `name:"json" help:"Print the answer as one object."`
 }
 
-type roomRow struct {
-	Room      string    `json:"room"`
-	Keep      room.Keep `json:"keep"`
-	Capacity  int       `json:"capacity"`
-	Closed    bool      `json:"closed"`
-	Recording string    `json:"recording"`
-	Present   int       `json:"present"`
-	Away      int       `json:"away"`
-	Tracks    int       `json:"tracks"`
-}
-
 // Run lists rooms.
 func (c *roomListCmd) Run(p *program) error {
-	var got struct {
-		Rooms []roomRow `json:"rooms"`
-	}
-	if err := c.ask(p, http.MethodGet, "v1/rooms", nil, nil, &got); err != nil {
+	rooms, err := c.pages(p)
+	if err != nil {
 		return fmt.Errorf("list rooms: %w", err)
 	}
 	if c.JSON {
-		return p.json(got)
+		return p.json(map[string]any{"rooms": rooms})
 	}
 	table := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "ROOM\tKEEP\tPRESENT\tAWAY\tTRACKS\tCAPACITY\tSTATE")
-	for _, r := range got.Rooms {
+	for _, r := range rooms {
 		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%s\t%s\n", r.Room, r.Keep, r.Present, r.Away, r.Tracks, capacity(r.Capacity), condition(r.Closed, r.Recording))
 	}
 	return table.Flush()
+}
+
+func (c *roomListCmd) pages(p *program) ([]query.RoomCount, error) {
+	a, err := c.api(p)
+	if err != nil {
+		return nil, err
+	}
+	rooms := []query.RoomCount{}
+	for after := ""; ; after = rooms[len(rooms)-1].Room {
+		var page query.Rooms
+		if err := a.call(http.MethodGet, "v1/rooms", url.Values{"after": {after}}, nil, &page); err != nil {
+			return nil, err
+		}
+		rooms = append(rooms, page.Rooms...)
+		if !page.More || len(page.Rooms) == 0 {
+			return rooms, nil
+		}
+	}
 }
 
 type roomShowCmd struct {
@@ -79,21 +86,10 @@ func (c *roomShowCmd) Validate() error {
 	return nil
 }
 
-type roomView struct {
-	Room         room.Info          `json:"room"`
-	Participants []room.Participant `json:"participants"`
-	Away         []room.Participant `json:"away"`
-	Position     uint64             `json:"position"`
-}
-
 // Run shows a room.
 func (c *roomShowCmd) Run(p *program) error {
-	query := url.Values{}
-	if c.At != "" {
-		query.Set("at", c.At)
-	}
-	var got roomView
-	if err := c.ask(p, http.MethodGet, "v1/rooms/"+string(c.Room), query, nil, &got); err != nil {
+	got, err := c.pages(p)
+	if err != nil {
 		return fmt.Errorf("show room %s: %w", c.Room, err)
 	}
 	if c.JSON {
@@ -112,6 +108,33 @@ func (c *roomShowCmd) Run(p *program) error {
 	return table.Flush()
 }
 
+func (c *roomShowCmd) pages(p *program) (query.Roster, error) {
+	a, err := c.api(p)
+	if err != nil {
+		return query.Roster{}, err
+	}
+	var all query.Roster
+	for offset := 0; ; {
+		ask := url.Values{}
+		if c.At != "" {
+			ask.Set("at", c.At) // comes in one page
+		} else if offset > 0 {
+			ask.Set("offset", strconv.Itoa(offset))
+		}
+		var page query.Roster
+		if err := a.call(http.MethodGet, "v1/rooms/"+string(c.Room), ask, nil, &page); err != nil {
+			return all, err
+		}
+		page.Participants = append(all.Participants, page.Participants...)
+		page.Away = append(all.Away, page.Away...)
+		had := offset
+		all, offset = page, len(page.Participants)+len(page.Away)
+		if offset >= page.Total || offset == had || c.At != "" {
+			return all, nil
+		}
+	}
+}
+
 type roomEventsCmd struct {
 	remote
 	Room   roomName `arg:"" help:"Room."`
@@ -122,14 +145,14 @@ type roomEventsCmd struct {
 
 // Run prints events.
 func (c *roomEventsCmd) Run(p *program) error {
-	query := url.Values{}
+	ask := url.Values{}
 	if c.Follow {
-		query.Set("follow", "true")
+		ask.Set("follow", "true")
 	}
 	if c.After > 0 {
-		query.Set("after", strconv.FormatUint(c.After, 10))
+		ask.Set("after", strconv.FormatUint(c.After, 10))
 	}
-	err := c.eachLine(p, "v1/rooms/"+string(c.Room)+"/events", query, func(line []byte) error {
+	err := c.eachLine(p, "v1/rooms/"+string(c.Room)+"/events", ask, func(line []byte) error {
 		_, err := fmt.Fprintf(p.out, "%s\n", line)
 		return err
 	})
@@ -143,7 +166,7 @@ type roomCreateCmd struct {
 	remote
 	Room     roomName `arg:"" help:"Room: 1-64 of a-z, 0-9, - and _."`
 	Keep     string   `enum:"none,rewind,record," default:"" help:"What of its sound is kept: none, rewind, record (default: the edge's)."`
-	Capacity int      `help:"Participants at once; 0: no bound."`
+	Capacity *int     `help:"Participants at once; 0: no bound."`
 	JSON     bool     `name:"json" help:"Print the answer as one object."`
 }
 
@@ -154,7 +177,7 @@ func (roomCreateCmd) Help() string {
 
 // Validate is called by the parser.
 func (c *roomCreateCmd) Validate() error {
-	if c.Capacity < 0 {
+	if c.Capacity != nil && *c.Capacity < 0 {
 		return errors.New("--capacity: must not be negative")
 	}
 	return nil
@@ -162,11 +185,22 @@ func (c *roomCreateCmd) Validate() error {
 
 // Run makes a room.
 func (c *roomCreateCmd) Run(p *program) error {
-	body := map[string]any{"room": c.Room, "capacity": c.Capacity}
+	settings := map[string]any{} // what is not named stays as it is
 	if c.Keep != "" {
-		body["keep"] = c.Keep
+		settings["keep"] = c.Keep
 	}
-	return c.change(p, http.MethodPost, "v1/rooms", body, c.JSON, fmt.Sprintf("room %s is open", c.Room))
+	if c.Capacity != nil {
+		settings["capacity"] = *c.Capacity
+	}
+	body := maps.Clone(settings)
+	body["room"] = c.Room
+	done := fmt.Sprintf("room %s is open", c.Room)
+	err := c.change(p, http.MethodPost, "v1/rooms", body, c.JSON, done)
+	var problem *participant.Problem
+	if errors.As(err, &problem) && problem.Code == "room_exists" {
+		return c.change(p, http.MethodPut, "v1/rooms/"+string(c.Room)+"/settings", settings, c.JSON, done)
+	}
+	return err
 }
 
 type roomCloseCmd struct {
@@ -193,12 +227,12 @@ func (c *roomRecordCmd) Run(p *program) error {
 	return c.change(p, http.MethodPut, "v1/rooms/"+string(c.Room)+"/recording", body, c.JSON, fmt.Sprintf("recording of room %s is %s", c.Room, c.State))
 }
 
-func (r remote) ask(p *program, method, path string, query url.Values, body, result any) error {
+func (r remote) ask(p *program, method, path string, params url.Values, body, result any) error {
 	a, err := r.api(p)
 	if err != nil {
 		return err
 	}
-	return a.call(method, path, query, body, result)
+	return a.call(method, path, params, body, result)
 }
 
 // change asks for a change and prints the answer, or done in words.
@@ -219,12 +253,12 @@ func (r remote) change(p *program, method, path string, body any, asJSON bool, d
 }
 
 // eachLine reads an answer that is a line per object.
-func (r remote) eachLine(p *program, path string, query url.Values, f func([]byte) error) error {
+func (r remote) eachLine(p *program, path string, params url.Values, f func([]byte) error) error {
 	a, err := r.api(p)
 	if err != nil {
 		return err
 	}
-	content, err := a.do(p.ctx, http.MethodGet, path, query, nil)
+	content, err := a.do(p.ctx, http.MethodGet, path, params, nil)
 	if err != nil {
 		return err
 	}
@@ -264,7 +298,7 @@ func condition(closed bool, recording string) string {
 
 func clockTime(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }
 
-func trackNames(tracks []room.TrackInfo) string {
+func trackNames(tracks []query.Track) string {
 	names := ""
 	for i, t := range tracks {
 		if i > 0 {

@@ -98,7 +98,11 @@ func (p *Participant) roomChanged(in *inbound) {
 	}
 	p.mu.Lock()
 	p.session.Room = info
+	speakers := p.speakers
 	p.mu.Unlock()
+	for _, s := range speakers {
+		s.look() // End may wait for acks that will not come
+	}
 	p.notice(Notice{Kind: RoomChanged})
 }
 

@@ -56,18 +56,21 @@ func refusal(err error, said *Error) *Error {
 	return &Error{Code: closeNames[closed.Code], Message: closed.Text, Close: closed.Code}
 }
 
-// final tells whether a participant does not come back after this (docs/wire.md 3.4): 1008, 44xx, and a session that
-// was ended with 1000.
+// final tells whether a participant does not come back after this (docs/wire.md 3.4): it does after closes that say
+// nothing against it, and after a socket that just broke.
 func (e *Error) final() bool {
-	switch {
-	case e == nil:
+	switch e.Close {
+	case 0:
+		return finalCodes[e.Code] // the socket broke before the close frame: the words decide
+	case websocket.CloseNormalClosure, // the session moved to another socket, or is over
+		websocket.CloseGoingAway, websocket.CloseNoStatusReceived, websocket.CloseAbnormalClosure,
+		websocket.CloseInternalServerErr, websocket.CloseServiceRestart, websocket.CloseTryAgainLater, closeSlow:
 		return false
-	case e.Close == 0: // the socket broke before the close frame: the words decide
-		return finalCodes[e.Code]
 	}
-	return e.Close >= 4400 && e.Close < 4500 || e.Close == websocket.ClosePolicyViolation ||
-		e.Close == websocket.CloseNormalClosure || e.Close == websocket.CloseUnsupportedData
+	return true
 }
+
+const closeSlow = 3008
 
 var finalCodes = map[string]bool{
 	"unauthorized": true, "forbidden": true, "auth_timeout": true, "replaced": true, "room_closed": true,

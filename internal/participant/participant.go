@@ -89,6 +89,7 @@ type Participant struct {
 	speakers []*Speaker
 	rtt      time.Duration
 	offset   time.Duration
+	leaving  bool
 	err      error
 }
 
@@ -174,6 +175,9 @@ func (p *Participant) Session() Session {
 	return p.session
 }
 
+// keeps tells whether the room's sound is kept; where it is not, nothing is ever acked.
+func (p *Participant) keeps() bool { return p.Session().Room.Keep != room.KeepNone }
+
 // Participants is the roster as it was told last, in no order.
 func (p *Participant) Participants() []room.Participant {
 	p.mu.Lock()
@@ -201,9 +205,12 @@ func (p *Participant) Received(f func(*Receiver)) {
 
 // Leave ends the session: its tracks end, nobody may resume it.
 func (p *Participant) Leave(ctx context.Context) error {
+	p.mu.Lock()
+	p.leaving = true
+	p.mu.Unlock()
 	_, err := p.request(ctx, func(id int64) any { return leave{Type: "leave", ID: id} })
 	p.Close()
-	if errors.Is(err, ErrLeft) || IsCode(err, "") { // the close after the answer may come first
+	if errors.Is(err, ErrLeft) { // the close after the answer came first
 		return nil
 	}
 	return err

@@ -167,7 +167,7 @@ func (s *Speaker) nudge() {
 		s.moved = time.Now()
 	}
 	s.mu.Unlock()
-	if stalled {
+	if stalled && s.p.keeps() {
 		s.resend(from)
 	}
 }

@@ -10,7 +10,7 @@ const (
 	maxTracks  = 1024 // tracks heard at once
 	maxHoles   = 1024 // holes remembered in one epoch; beyond them the oldest is counted and forgotten
 	holdFrames = 64   // frames waiting for an earlier one
-	maxEarly   = 256  // delays waiting for the track's clock
+	maxEarly   = 1024 // delays waiting for the track's clock
 )
 
 // Heard is one frame or one run of declared silence, in the order of (epoch, seq).
@@ -112,8 +112,8 @@ func (r *Receiver) Announce(info room.TrackInfo, identity, name string, whole bo
 	if t == nil {
 		return nil
 	}
-	if !t.Known {
-		t.Whole = whole
+	if !t.Known && whole {
+		t.Whole, t.epoch.first = true, 0 // also when frames were faster than this news
 	}
 	t.Info, t.Identity, t.Name, t.Known = info, identity, name, true
 	if info.Clock != nil {

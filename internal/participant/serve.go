@@ -121,7 +121,7 @@ func (p *Participant) serve(l *link) {
 		err := p.read(l)
 		_ = l.ws.Close()
 		p.mu.Lock()
-		superseded := p.link != l
+		superseded, leaving := p.link != l, p.leaving
 		if !superseded {
 			p.link = nil
 		}
@@ -130,7 +130,11 @@ func (p *Participant) serve(l *link) {
 			return
 		}
 		var refused *Error
-		if errors.As(err, &refused) && refused.final() {
+		switch {
+		case leaving:
+			p.end(ErrLeft)
+			return
+		case errors.As(err, &refused) && refused.final():
 			p.end(err)
 			return
 		}

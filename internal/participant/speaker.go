@@ -144,7 +144,8 @@ func (s *Speaker) Mute(ctx context.Context, muted bool) error {
 	return err
 }
 
-// End waits until every frame is sent, ends the track, and waits until all is acked or ctx ends.
+// End waits until every frame is sent, ends the track, and waits until all is acked or ctx ends. A room that keeps
+// nothing acks nothing: there it does not wait.
 func (s *Speaker) End(ctx context.Context) error {
 	s.mu.Lock()
 	s.ending = true
@@ -162,7 +163,7 @@ func (s *Speaker) End(ctx context.Context) error {
 	if err != nil && !(IsCode(err, "unknown_track") && s.Stats().Acked == last) {
 		return fmt.Errorf("end track: %w", err)
 	}
-	if err := s.wait(ctx, func() bool { return s.out.acked == last }); err != nil {
+	if err := s.wait(ctx, func() bool { return s.out.acked == last || !s.p.keeps() }); err != nil {
 		return fmt.Errorf("wait for the last acks: %w", err)
 	}
 	s.p.drop(s)
@@ -200,6 +201,12 @@ func (s *Speaker) wait(ctx context.Context, ready func() bool) error {
 func (s *Speaker) change() {
 	close(s.changed)
 	s.changed = make(chan struct{})
+}
+
+func (s *Speaker) look() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.change()
 }
 
 func (s *Speaker) fail(err error) {
