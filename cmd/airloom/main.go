@@ -26,6 +26,12 @@ const (
 // commands is the grammar: one field per subcommand, in the order of the help. A new one is a struct with flags as
 // fields and a method Run(*program) error.
 type commands struct {
+	Up       upCmd       `cmd:"" group:"services" help:"Run everything in one process."`
+	Edge     edgeCmd     `cmd:"" group:"services" help:"Run an edge: the door for participants."`
+	Presence presenceCmd `cmd:"" group:"services" help:"Run presence: who is in which room."`
+	Recorder recorderCmd `cmd:"" group:"services" help:"Run a recorder."`
+	Log      logCmd      `cmd:"" group:"services" help:"Make the log's streams in NATS."`
+
 	Publish publishCmd `cmd:"" group:"sound" help:"Send a file or a pipe into a room."`
 	Listen  listenCmd  `cmd:"" group:"sound" help:"Listen to a room: count, measure, write files."`
 	Room    roomCmd    `cmd:"" group:"rooms" help:"List, show, make, close and record rooms."`
