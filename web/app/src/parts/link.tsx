@@ -1,0 +1,48 @@
+import type { Stay } from '../stay'
+
+/** How the connection is, in two words and a dot. */
+export function LinkPill({ stay }: { stay: Stay }) {
+  const { state } = stay.link.value
+  const words = { connecting: 'Connecting', open: 'Connected', reconnecting: 'Reconnecting', closed: 'Disconnected' }[state]
+  return (
+    <span class={`pill link-${state}`} data-link={state}>
+      <span class="dot" />
+      {words}
+    </span>
+  )
+}
+
+/** What is wrong at the moment, and what just happened. Told politely, never who speaks. */
+export function Banners({ stay }: { stay: Stay }) {
+  return (
+    <div class="banners" aria-live="polite">
+      {stay.lost.value && (
+        <p class="banner banner-warn" data-banner="lost">
+          <span class="spinner" /> The connection dropped. It comes back by itself; what you say meanwhile is sent afterwards.
+        </p>
+      )}
+      {stay.log.value === 'away' && (
+        <p class="banner banner-warn" data-banner="log">
+          Everybody hears you, but nothing is being kept at the moment.
+        </p>
+      )}
+      {stay.note.value && (
+        <p class="banner" data-banner="note">
+          {stay.note.value}
+        </p>
+      )}
+    </div>
+  )
+}
+
+export function SoundBlocked({ stay }: { stay: Stay }) {
+  if (!stay.soundBlocked.value) return null
+  return (
+    <div class="sound-blocked">
+      <button type="button" class="primary big" onClick={() => void stay.startSound()}>
+        Start the sound
+      </button>
+      <p>Your browser waits for a click before it plays anything.</p>
+    </div>
+  )
+}
