@@ -84,9 +84,9 @@ func TestReceiverRestoresOrder(t *testing.T) {
 				order = append(order, random.IntN(i+1)) // again
 			}
 		}
-		for i := range order {
-			j := min(len(order)-1, i+random.IntN(8))
-			order[i], order[j] = order[j], order[i]
+		for rest := order; len(rest) > 0; rest = rest[min(30, len(rest)):] { // within the frames that a Receiver holds
+			block := rest[:min(30, len(rest))]
+			random.Shuffle(len(block), func(i, j int) { block[i], block[j] = block[j], block[i] })
 		}
 		r := NewReceiver()
 		r.Announce(room.TrackInfo{Handle: 1}, "ada", "Ada", true)
