@@ -50,6 +50,7 @@ type State struct {
 
 	last       map[string]uint64 // "kind.id" -> position of the newest event on that subject
 	byIdentity map[string]string // identity -> its present session
+	byResume   map[string]string // resume hash -> session
 	occupied   int               // sessions that are Present
 	open       int               // tracks that are not over
 }
@@ -90,7 +91,7 @@ type Track struct {
 func NewState(name string, defaults Settings) *State {
 	return &State{
 		Room: name, Settings: defaults,
-		Sessions: map[string]*Session{}, Tracks: map[string]*Track{}, last: map[string]uint64{}, byIdentity: map[string]string{},
+		Sessions: map[string]*Session{}, Tracks: map[string]*Track{}, last: map[string]uint64{}, byIdentity: map[string]string{}, byResume: map[string]string{},
 	}
 }
 
@@ -114,6 +115,15 @@ func Fold(name string, defaults Settings, events []Event) *State {
 	return s
 }
 
+// Resumable is the present session with this resume hash, or nil.
+func (s *State) Resumable(hash string) *Session {
+	session := s.Sessions[s.byResume[hash]]
+	if session == nil || !session.Present() {
+		return nil
+	}
+	return session
+}
+
 // LastOn is the position of the newest event on a subject, 0 for none: what a compare-and-append expects.
 func (s *State) LastOn(kind, id string) uint64 { return s.last[kind+"."+id] }
 
@@ -132,6 +142,9 @@ func (f Joined) apply(s *State, e *Event) {
 	}
 	admitted := !s.Closed && (s.Settings.Capacity == 0 || s.occupied < s.Settings.Capacity)
 	s.Sessions[f.Session] = &Session{Joined: f, Since: e.At, Admitted: admitted, LastEdge: f.Edge, Order: e.Position}
+	if f.ResumeHash != "" {
+		s.byResume[f.ResumeHash] = f.Session
+	}
 	if admitted {
 		s.occupied++
 		s.byIdentity[f.Identity] = f.Session
@@ -170,6 +183,7 @@ func (f Left) apply(s *State, e *Event) {
 	if session := s.Sessions[f.Session]; session != nil {
 		s.vacate(session, e)
 		delete(s.Sessions, f.Session)
+		delete(s.byResume, session.ResumeHash)
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 
 const (
 	maxControl      = 1024      // control messages waiting for a socket
-	maxControlBytes = 512 << 10 // and their bytes; past either the socket is closed as slow
+	maxControlBytes = 512 << 10 // and their bytes, where more than one waits; past either the socket is closed as slow
 	patience        = 2 * time.Second
 	stuckAfter      = 10 * time.Second
 	closeAfter      = 2 * time.Second
@@ -59,7 +59,7 @@ func (c *conn) send(frame []byte) {
 		c.mu.Unlock()
 		return
 	}
-	if len(c.control) >= maxControl || c.controlBytes+len(frame) > maxControlBytes {
+	if len(c.control) >= maxControl || len(c.control) > 0 && c.controlBytes+len(frame) > maxControlBytes {
 		c.mu.Unlock()
 		c.cut()
 		return

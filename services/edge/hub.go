@@ -188,7 +188,8 @@ func (h *hub) apply(e *room.Event) {
 		return
 	}
 	info := h.state.Info()
-	for _, id := range h.state.Touches(e) {
+	touches := h.state.Touches(e)
+	for _, id := range touches {
 		h.touched[id] = struct{}{}
 	}
 	h.state.Apply(e)
@@ -207,7 +208,7 @@ func (h *hub) apply(e *room.Event) {
 	} else {
 		h.tellRosterSoon()
 	}
-	h.react(e)
+	h.react(e, touches)
 }
 
 // waitFor returns when the fold has reached a position.

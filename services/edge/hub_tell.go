@@ -95,7 +95,7 @@ func (h *hub) speakingNow() speakingMessage {
 }
 
 // react does what an event means for sessions on this edge. The caller holds mu; nothing here waits.
-func (h *hub) react(e *room.Event) {
+func (h *hub) react(e *room.Event, touches []string) {
 	switch f := e.Fact.(type) {
 	case room.Left:
 		if s := h.sessions[f.Session]; s != nil && f.Reason != room.Bye {
@@ -111,8 +111,8 @@ func (h *hub) react(e *room.Event) {
 			s.end(closeRestart, "restart", "this edge was away")
 		}
 	case room.Joined:
-		for id, s := range h.sessions {
-			if s.identity == f.Identity && id != f.Session {
+		for _, id := range touches {
+			if s := h.sessions[id]; s != nil && id != f.Session {
 				s.end(closeCodeOf(room.Replaced))
 				h.edge.leave(h, id, room.Replaced)
 			}

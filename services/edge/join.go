@@ -2,7 +2,6 @@ package edge
 
 import (
 	"context"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"time"
@@ -177,14 +176,10 @@ func (h *hub) discard(s *session) {
 // resume gives the session that the secret belongs to, moved to this edge when it was on another one; nil when there is
 // none (then the hello begins a new session, and nothing of the other one is told).
 func (e *Edge) resume(ctx context.Context, h *hub, r *helloRequest, claims auth.Claims) (*session, error) {
-	hash := hashOf(r.Resume)
 	h.mu.Lock()
-	var known *room.Session
-	for _, session := range h.state.Sessions {
-		if session.Identity == claims.Identity && session.Present() &&
-			subtle.ConstantTimeCompare([]byte(session.ResumeHash), []byte(hash)) == 1 {
-			known = session
-		}
+	known := h.state.Resumable(hashOf(r.Resume))
+	if known != nil && known.Identity != claims.Identity {
+		known = nil // somebody else's secret
 	}
 	var local *session
 	if known != nil {
