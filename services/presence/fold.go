@@ -19,10 +19,9 @@ const (
 
 // hall is a room with what presence keeps beside its state.
 type hall struct {
-	state   *room.State
-	stays   map[string]*stay  // by session
-	holders map[string]string // identity -> the session that joined last
-	count   [standings]int
+	state *room.State
+	stays map[string]*stay // by session
+	count [standings]int
 }
 
 // stay is a session as presence follows it. since is when this process learned that it is away or over: the event's own time is
@@ -31,7 +30,6 @@ type hall struct {
 type stay struct {
 	hall     *hall
 	session  string
-	identity string
 	edge     string
 	standing standing
 	since    time.Time
@@ -62,20 +60,12 @@ func (w *watch) Apply(e *room.Event, now time.Time) {
 	}
 	w.position = e.Position
 	h := w.hall(e.Room)
+	touched := h.state.Touches(e)
 	h.state.Apply(e)
-	switch f := e.Fact.(type) {
-	case room.Joined:
-		if older := h.holders[f.Identity]; older != "" {
-			w.settle(h, older, now) // it is replaced now
-		}
-		h.holders[f.Identity] = f.Session
-		w.settle(h, f.Session, now)
-	case room.Moved:
-		w.settle(h, f.Session, now)
-	case room.Away:
-		w.settle(h, f.Session, now)
-	case room.Left:
-		w.settle(h, f.Session, now)
+	for _, session := range touched {
+		w.settle(h, session, now)
+	}
+	switch e.Fact.(type) {
 	case room.Closed, room.Opened, room.Created:
 		for session := range h.stays {
 			w.settle(h, session, now)
@@ -121,9 +111,9 @@ func judge(state *room.State, known *room.Session) standing {
 func (w *watch) place(s *stay, known *room.Session, now time.Time) {
 	at := ""
 	if known != nil {
-		at, s.identity = known.LastEdge, known.Identity
+		at = known.LastEdge
 	} else {
-		w.forget(s)
+		delete(s.hall.stays, s.session)
 	}
 	if at == s.edge {
 		return
@@ -133,14 +123,6 @@ func (w *watch) place(s *stay, known *room.Session, now time.Time) {
 	}
 	if s.edge = at; at != "" {
 		w.edge(at, now).stays[s] = struct{}{}
-	}
-}
-
-// forget drops a stay whose session has left from its room.
-func (w *watch) forget(s *stay) {
-	delete(s.hall.stays, s.session)
-	if s.hall.holders[s.identity] == s.session {
-		delete(s.hall.holders, s.identity)
 	}
 }
 
@@ -154,7 +136,7 @@ func (w *watch) count(s *stay, to standing) {
 func (w *watch) hall(name string) *hall {
 	h := w.halls[name]
 	if h == nil {
-		h = &hall{state: room.NewState(name, w.defaults), stays: map[string]*stay{}, holders: map[string]string{}}
+		h = &hall{state: room.NewState(name, w.defaults), stays: map[string]*stay{}}
 		w.halls[name] = h
 	}
 	return h

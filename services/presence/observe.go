@@ -4,14 +4,15 @@ import (
 	"context"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
-	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
 	"airloom/internal/eventlog"
 	"airloom/internal/room"
+	"airloom/internal/telemetry"
 )
 
 const scope = "airloom/services/presence"
@@ -36,19 +37,27 @@ func (t tracer) fold(e *room.Event, live bool) (end func()) {
 	if e.Traceparent == "" || !live {
 		return func() {}
 	}
-	ctx := propagation.TraceContext{}.Extract(context.Background(), propagation.MapCarrier{eventlog.Header: e.Traceparent})
+	ctx := telemetry.FromTraceparent(context.Background(), e.Traceparent)
 	_, span := t.Start(ctx, "presence.fold", trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
 		attribute.String("airloom.room", e.Room), attribute.String("airloom.event", e.Fact.Type()),
 		attribute.Int64("airloom.position", int64(e.Position)), attribute.String("airloom.by", e.By)))
 	return func() { span.End() }
 }
 
+// answer begins the span of a request that comes with a trace.
+func (t tracer) answer(m *nats.Msg) (end func()) {
+	if m.Header.Get(eventlog.Header) == "" {
+		return func() {}
+	}
+	_, span := t.Start(telemetry.Extract(context.Background(), m.Header), "presence.answer",
+		trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(attribute.String("messaging.destination.name", m.Subject)))
+	return func() { span.End() }
+}
+
 // reap begins the span of a batch; traceparent goes into its events.
 func (t tracer) reap(ctx context.Context, events int) (_ context.Context, traceparent string, end func()) {
 	ctx, span := t.Start(ctx, "presence.reap", trace.WithAttributes(attribute.Int("airloom.events", events)))
-	carrier := propagation.MapCarrier{}
-	propagation.TraceContext{}.Inject(ctx, carrier)
-	return ctx, carrier[eventlog.Header], func() { span.End() }
+	return ctx, telemetry.Traceparent(ctx), func() { span.End() }
 }
 
 func (t tracer) reaped(ctx context.Context, done task) {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"airloom/internal/query"
 	"airloom/internal/room"
 )
 
@@ -177,16 +178,16 @@ func (s *stage) due(apply bool) (lines []string) {
 }
 
 func (s *stage) rooms() (lines []string) {
-	for _, r := range s.watch.Rooms(RoomsRequest{}).Rooms {
+	for _, r := range s.watch.Rooms(query.RoomsQuestion{}).Rooms {
 		lines = append(lines, fmt.Sprintf("%s present=%d away=%d tracks=%d closed=%v", r.Room, r.Present, r.Away, r.Tracks, r.Closed))
 	}
 	return lines
 }
 
 func (s *stage) roster(name string) (lines []string) {
-	answer := s.watch.Roster(RosterRequest{Room: name}, s.now)
+	answer := s.watch.Roster(query.RosterQuestion{Room: name}, s.now)
 	lines = append(lines, fmt.Sprintf("position %d, %d in all, %d tracks", answer.Position, answer.Total, answer.Tracks))
-	for _, list := range [][]Participant{answer.Participants, answer.Away} {
+	for _, list := range [][]query.Participant{answer.Participants, answer.Away} {
 		for _, p := range list {
 			line := fmt.Sprintf("%s %s away=%v", p.Session, p.Identity, p.Away)
 			for _, track := range p.Tracks {

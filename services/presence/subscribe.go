@@ -3,10 +3,12 @@ package presence
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
+	"airloom/internal/query"
 	"airloom/internal/strict"
 	"airloom/internal/subject"
 )
@@ -59,13 +61,13 @@ func unsubscribe(subs []*nats.Subscription) {
 func (s *Service) answers() []ear {
 	return []ear{
 		{on: subject.PresenceRooms, queue: "presence", hear: func(m *nats.Msg) {
-			var req RoomsRequest
+			var req query.RoomsQuestion
 			s.answer(m, &req, func(now time.Time) (any, error) {
 				return s.watch.Rooms(req), nil
 			})
 		}},
 		{on: subject.PresenceRoster, queue: "presence", hear: func(m *nats.Msg) {
-			var req RosterRequest
+			var req query.RosterQuestion
 			s.answer(m, &req, func(now time.Time) (any, error) {
 				if err := subject.Room(req.Room); err != nil {
 					return nil, err
@@ -77,26 +79,29 @@ func (s *Service) answers() []ear {
 }
 
 func (s *Service) answer(m *nats.Msg, req any, give func(time.Time) (any, error)) {
-	body, err := json.Marshal(s.reply(m.Data, req, give))
-	if err == nil {
-		err = m.Respond(body)
+	end := s.tracer.answer(m)
+	defer end()
+	answer, err := s.reply(m.Data, req, give)
+	if err != nil {
+		err = query.Refuse(m, http.StatusBadRequest, err.Error())
+	} else {
+		var body []byte
+		if body, err = json.Marshal(answer); err == nil {
+			err = m.Respond(body)
+		}
 	}
-	if err != nil { // the caller times out and asks again
+	if err != nil { // who asked hears nothing and asks again
 		s.logger.Warn("answer of presence lost", "subject", m.Subject, "error", err)
 	}
 }
 
-func (s *Service) reply(data []byte, req any, give func(time.Time) (any, error)) any {
+func (s *Service) reply(data []byte, req any, give func(time.Time) (any, error)) (any, error) {
 	if len(data) > 0 {
 		if err := strict.Decode(data, 2, req); err != nil {
-			return Refusal{Error: err.Error()}
+			return nil, err
 		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	answer, err := give(time.Now())
-	if err != nil {
-		return Refusal{Error: err.Error()}
-	}
-	return answer
+	return give(time.Now())
 }
