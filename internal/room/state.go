@@ -184,6 +184,7 @@ func (f Left) apply(s *State, e *Event) {
 		s.vacate(session, e)
 		delete(s.Sessions, f.Session)
 		delete(s.byResume, session.ResumeHash)
+		delete(s.last, "session."+f.Session) // nothing is ever appended there again
 	}
 }
 

@@ -36,9 +36,8 @@ type Edge struct {
 	writers *writers
 	outbox  *outbox
 
-	handshakes *rate.Limiter
-	draining   atomic.Bool
-	natsLost   atomic.Int64 // monotonic ns since when NATS is away; 0: it is there
+	draining atomic.Bool
+	natsLost atomic.Int64 // monotonic ns since when NATS is away; 0: it is there
 
 	mu      sync.Mutex // guards hubs, sockets, tracks, joins
 	hubs    map[string]*hub
@@ -66,9 +65,7 @@ func New(cfg Config, b *bus.Bus, logger *slog.Logger) (*Edge, error) {
 		cfg: cfg, id: id, bus: b, logger: logger.With("edge", id), metrics: m,
 		log:     eventlog.New(b, cfg.Region, id, cfg.Defaults, logger),
 		writers: newWriters(m),
-		// 10,000 sockets that come back at once are served in about five seconds, and the rest asked to wait.
-		handshakes: rate.NewLimiter(2000, 2000),
-		hubs:       map[string]*hub{}, sockets: map[*socket]struct{}{}, tracks: map[*track]struct{}{},
+		hubs:    map[string]*hub{}, sockets: map[*socket]struct{}{}, tracks: map[*track]struct{}{},
 		joins: map[string]*rate.Limiter{}, refolds: make(chan *hub, 1024),
 	}
 	e.ctx, e.stop = context.WithCancel(context.Background())
