@@ -1,0 +1,279 @@
+package recorder
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/otel/trace"
+
+	"airloom/internal/blob"
+	"airloom/internal/query"
+	"airloom/internal/recording"
+	"airloom/internal/strict"
+	"airloom/internal/subject"
+	"airloom/internal/telemetry"
+)
+
+const (
+	queue     = "recorder" // the group of which one recorder answers
+	answering = 16         // requests answered at the same time; more wait in the subscription, the newest are lost when that is full
+	within    = 10 * time.Second
+	page      = 500 // recordings in one answer
+	maxWhole  = 768 << 10
+)
+
+// answers tells of what lies in the store. It asks nobody but the store, so it also knows what other recorders made.
+type answers struct {
+	r      *Recorder
+	mu     sync.Mutex
+	closed map[string]query.Recording // closed recordings never change; bounded by how many there are
+}
+
+// answer answers requests until ctx ends.
+func (r *Recorder) answer(ctx context.Context) error {
+	a := &answers{r: r, closed: map[string]query.Recording{}}
+	work, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var running sync.WaitGroup
+	places := make(chan struct{}, answering)
+	var subs []*nats.Subscription
+	for on, handle := range map[string]func(context.Context, *nats.Msg) (*nats.Msg, error){
+		subject.RecorderList: a.list, subject.RecorderGet: a.get, subject.RecorderRead: a.read,
+	} {
+		sub, err := r.bus.Conn().QueueSubscribe(on, queue, func(msg *nats.Msg) {
+			places <- struct{}{}
+			running.Go(func() {
+				defer func() { <-places }()
+				a.handle(work, on, msg, handle)
+			})
+		})
+		if err != nil {
+			return err
+		}
+		subs = append(subs, sub)
+	}
+	<-ctx.Done()
+	for _, sub := range subs {
+		_ = sub.Unsubscribe() // the connection may be closed already
+	}
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(within, stop) })()
+	running.Wait()
+	return ctx.Err()
+}
+
+func (a *answers) handle(ctx context.Context, on string, msg *nats.Msg, handle func(context.Context, *nats.Msg) (*nats.Msg, error)) {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	ctx, span := tracer.Start(telemetry.Extract(ctx, msg.Header), on, trace.WithSpanKind(trace.SpanKindServer))
+	defer span.End()
+	reply, err := handle(ctx, msg)
+	switch {
+	case err == nil:
+		err = msg.RespondMsg(reply)
+	case errors.Is(err, blob.ErrNotExist), errors.Is(err, recording.ErrName):
+		err = query.Refuse(msg, http.StatusNotFound, "there is no such recording, or it has no such file")
+	case errors.Is(err, errQuestion):
+		err = query.Refuse(msg, http.StatusBadRequest, err.Error())
+	case errors.Is(err, errLong):
+		err = query.Refuse(msg, http.StatusRequestEntityTooLarge, err.Error())
+	default:
+		a.r.logger.WarnContext(ctx, "a request cannot be answered", "on", on, "error", err)
+		err = query.Refuse(msg, http.StatusServiceUnavailable, "the blob store does not answer; try again")
+	}
+	if err != nil {
+		a.r.logger.WarnContext(ctx, "an answer was not sent", "on", on, "error", err)
+	}
+}
+
+var (
+	errQuestion = errors.New("this is not a question for the recorder")
+	errLong     = errors.New("the manifest is too long for one answer: read it as the file manifest.json")
+)
+
+func question(msg *nats.Msg, into any) error {
+	if len(msg.Data) == 0 {
+		return nil
+	}
+	if err := strict.Decode(msg.Data, 8, into); err != nil {
+		return errors.Join(errQuestion, err)
+	}
+	return nil
+}
+
+func answered(v any) (*nats.Msg, error) {
+	data, err := json.Marshal(v)
+	return &nats.Msg{Data: data}, err
+}
+
+// list gives recordings, the newest first.
+func (a *answers) list(ctx context.Context, msg *nats.Msg) (*nats.Msg, error) {
+	var q query.RecordingsQuestion
+	if err := question(msg, &q); err != nil {
+		return nil, err
+	}
+	ids, err := a.ids(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := query.Recordings{Recordings: []query.Recording{}}
+	size := 0
+	for _, id := range ids {
+		if q.After != "" && id >= q.After {
+			continue
+		}
+		one, err := a.summary(ctx, id)
+		if errors.Is(err, blob.ErrNotExist) {
+			continue // begun, and not told of yet
+		}
+		if err != nil {
+			return nil, err
+		}
+		if q.Room != "" && one.Room != q.Room {
+			continue
+		}
+		size += 300 + 250*len(one.Tracks)
+		if len(out.Recordings) == page || size > maxWhole && len(out.Recordings) > 0 {
+			out.More = true
+			break
+		}
+		out.Recordings = append(out.Recordings, one)
+	}
+	return answered(out)
+}
+
+// ids are those of all recordings in the store, the newest first: ids begin with the time.
+func (a *answers) ids(ctx context.Context) (ids []string, err error) {
+	for o, err := range a.r.store.List(ctx, recording.Root) {
+		if err != nil {
+			return nil, err
+		}
+		id, isDir := strings.CutSuffix(strings.TrimPrefix(o.Key, recording.Root), "/")
+		if isDir && subject.ID(id) == nil {
+			ids = append(ids, id)
+		}
+	}
+	slices.SortFunc(ids, func(x, y string) int { return cmp.Compare(y, x) })
+	return ids, nil
+}
+
+func (a *answers) summary(ctx context.Context, id string) (query.Recording, error) {
+	a.mu.Lock()
+	known, ok := a.closed[id]
+	a.mu.Unlock()
+	if ok {
+		return known, nil
+	}
+	data, err := a.manifest(ctx, id)
+	if err != nil {
+		return query.Recording{}, err
+	}
+	var m recording.Manifest
+	if err := json.Unmarshal(data, &m); err != nil {
+		return query.Recording{}, err
+	}
+	one := summary(&m)
+	if m.State == recording.Closed {
+		a.mu.Lock()
+		a.closed[id] = one
+		a.mu.Unlock()
+	}
+	return one, nil
+}
+
+func summary(m *recording.Manifest) query.Recording {
+	one := query.Recording{
+		Recording: m.Recording, Room: m.Room, State: string(m.State), Started: m.Started, Stopped: m.Stopped, Tracks: []query.RecordedTrack{},
+	}
+	for i := range m.Tracks {
+		t := &m.Tracks[i]
+		one.Seconds = max(one.Seconds, t.Seconds)
+		one.Tracks = append(one.Tracks, query.RecordedTrack{
+			Track: t.Track, Identity: t.Identity, Name: t.Name, Label: t.Label, Frames: t.Frames, Missing: t.Missing(),
+			Seconds: t.Seconds, File: t.File, Bytes: t.Bytes,
+		})
+	}
+	return one
+}
+
+// manifest reads the closed manifest, or else the open one.
+func (a *answers) manifest(ctx context.Context, id string) ([]byte, error) {
+	if err := subject.ID(id); err != nil {
+		return nil, recording.ErrName
+	}
+	data, err := a.r.store.Get(ctx, recording.ManifestKey(id))
+	if errors.Is(err, blob.ErrNotExist) {
+		data, err = a.r.store.Get(ctx, recording.OpenKey(id))
+	}
+	if errors.Is(err, blob.ErrNotExist) { // it was closed between the two
+		data, err = a.r.store.Get(ctx, recording.ManifestKey(id))
+	}
+	return data, err
+}
+
+func (a *answers) get(ctx context.Context, msg *nats.Msg) (*nats.Msg, error) {
+	var q query.RecordingQuestion
+	if err := question(msg, &q); err != nil {
+		return nil, err
+	}
+	data, err := a.manifest(ctx, q.Recording)
+	if err == nil && len(data) > maxWhole {
+		err = errLong
+	}
+	return &nats.Msg{Data: data}, err
+}
+
+// read gives a piece of a file. The name is taken apart and made anew: see recording.FileKey.
+func (a *answers) read(ctx context.Context, msg *nats.Msg) (*nats.Msg, error) {
+	var q query.FileQuestion
+	if err := question(msg, &q); err != nil {
+		return nil, err
+	}
+	if q.Offset < 0 || q.Length < 0 || q.Length > query.MaxRead {
+		return nil, errQuestion
+	}
+	key, err := recording.FileKey(q.Recording, q.File)
+	if err != nil {
+		return nil, err
+	}
+	if q.File == recording.ManifestFile {
+		return a.readManifest(ctx, q)
+	}
+	data, size, err := a.r.store.ReadAt(ctx, key, q.Offset, int64(q.Length))
+	if err != nil {
+		return nil, err
+	}
+	reply := &nats.Msg{Data: data, Header: nats.Header{query.HeaderSize: {strconv.FormatInt(size, 10)}}}
+	if sum := a.sum(ctx, q.Recording, q.File); sum != "" {
+		reply.Header[query.HeaderSHA256] = []string{sum}
+	}
+	return reply, nil
+}
+
+func (a *answers) readManifest(ctx context.Context, q query.FileQuestion) (*nats.Msg, error) {
+	data, err := a.manifest(ctx, q.Recording)
+	if err != nil {
+		return nil, err
+	}
+	from := min(q.Offset, int64(len(data)))
+	part := data[from:min(from+int64(q.Length), int64(len(data)))]
+	return &nats.Msg{Data: part, Header: nats.Header{query.HeaderSize: {strconv.Itoa(len(data))}}}, nil
+}
+
+// sum is the SHA-256 of a track's file, as the track's part of the manifest has it.
+func (a *answers) sum(ctx context.Context, id, file string) string {
+	data, err := a.r.store.Get(ctx, recording.TrackKey(id, strings.TrimSuffix(file, ".opus")))
+	var t recording.Track
+	if err != nil || json.Unmarshal(data, &t) != nil {
+		return ""
+	}
+	return t.FileSHA256
+}

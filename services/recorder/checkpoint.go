@@ -1,0 +1,210 @@
+package recorder
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"airloom/internal/blob"
+	"airloom/internal/frame"
+	"airloom/internal/recording"
+)
+
+const checkpointVersion = 1
+
+// checkpoint says how far a region is recorded: everything up to these positions is in the store, but for what the
+// open segments hold, which is read again from the log. It says nothing about the recorder that wrote it: whoever reads
+// it finds all it speaks of in the store. So all recorders of a region share one, and the one that writes last at worst
+// sets it back to another true one.
+type checkpoint struct {
+	Version int          `json:"version"`
+	Region  string       `json:"region"`
+	Events  streamPoint  `json:"events"`
+	Log     streamPoint  `json:"log"`
+	Takes   []takePoint  `json:"recordings"` // not finished
+	Tracks  []trackPoint `json:"tracks"`     // followed
+}
+
+type (
+	// streamPoint is a position in a stream. A stream that was made anew counts from 1 again.
+	streamPoint struct {
+		Created  time.Time `json:"created"`
+		Position uint64    `json:"position"`
+	}
+	takePoint struct {
+		Room      string `json:"room"`
+		Recording string `json:"recording"`
+	}
+	trackPoint struct {
+		Room       string       `json:"room"`
+		Track      string       `json:"track"`
+		Recordings []string     `json:"recordings"`
+		Frames     int64        `json:"frames"`
+		After      uint64       `json:"after"` // log position behind which its open segments lie
+		Epochs     []epochPoint `json:"epochs"`
+	}
+	epochPoint struct {
+		Epoch  uint8         `json:"epoch"`
+		Unit   uint8         `json:"unit"`
+		High   int64         `json:"high"`
+		Closed []frame.Range `json:"closed"` // segments
+	}
+)
+
+func checkpointKey(region string) string { return "checkpoint/" + region + ".json" }
+
+// store writes what is due: manifests of open recordings, and the checkpoint.
+func (f *fold) store(ctx context.Context) error {
+	if time.Since(f.liveAt) >= f.r.cfg.Live {
+		f.publishOpen(ctx)
+	}
+	if time.Since(f.storedAt) >= f.r.cfg.Checkpoint {
+		return f.checkpoint(ctx)
+	}
+	return nil
+}
+
+// checkpoint stores how far the fold is, once all that it has closed is stored.
+func (f *fold) checkpoint(ctx context.Context) error {
+	f.storedAt = time.Now()
+	if !f.writes.wait() {
+		return errors.New("a segment was not stored")
+	}
+	data, err := recording.Encode(f.point())
+	if err != nil || bytes.Equal(data, f.stored) {
+		return err
+	}
+	if err := f.keeper.put(ctx, checkpointKey(f.r.cfg.Region), data); err != nil {
+		return err
+	}
+	f.stored = data
+	return nil
+}
+
+func (f *fold) point() checkpoint {
+	c := checkpoint{
+		Version: checkpointVersion, Region: f.r.cfg.Region,
+		Events: streamPoint{f.eventsAt.created, f.folded}, Log: streamPoint{f.logAt.created, f.read},
+	}
+	for _, h := range f.halls {
+		for _, t := range h.takes {
+			if !t.finished {
+				c.Takes = append(c.Takes, takePoint{h.name, t.id})
+			}
+		}
+	}
+	for key, fo := range f.follows {
+		c.Tracks = append(c.Tracks, fo.point(key, f.read))
+	}
+	slices.SortFunc(c.Takes, func(a, b takePoint) int { return cmp.Compare(a.Recording, b.Recording) })
+	slices.SortFunc(c.Tracks, func(a, b trackPoint) int { return cmp.Or(cmp.Compare(a.Room, b.Room), cmp.Compare(a.Track, b.Track)) })
+	return c
+}
+
+func (fo *follow) point(key trackKey, read uint64) trackPoint {
+	p := trackPoint{Room: key.room, Track: key.track, Recordings: fo.recordings, Frames: fo.frames, After: read}
+	for id, e := range fo.epochs {
+		if oldest := e.oldest(); oldest > 0 {
+			p.After = min(p.After, oldest-1)
+		}
+		p.Epochs = append(p.Epochs, epochPoint{Epoch: id, Unit: e.unit, High: e.doneHigh, Closed: slices.Collect(e.done.All())})
+	}
+	slices.SortFunc(p.Epochs, func(a, b epochPoint) int { return cmp.Compare(a.Epoch, b.Epoch) })
+	return p
+}
+
+// resume brings the fold to where the checkpoint says, or to the beginning of the log.
+func (f *fold) resume(ctx context.Context) (err error) {
+	if f.eventsAt, err = f.stand(ctx, f.events); err != nil {
+		return err
+	}
+	if f.logAt, err = f.stand(ctx, f.packs); err != nil {
+		return err
+	}
+	c, err := f.lastCheckpoint(ctx)
+	if err != nil {
+		return err
+	}
+	if c == nil {
+		f.read = max(f.logAt.first, 1) - 1
+		return nil
+	}
+	f.folded, f.read = c.Events.Position, c.Log.Position
+	if f.logAt.first > f.read+1 {
+		f.r.metrics.skipped.Add(int64(f.logAt.first - f.read - 1))
+		f.r.logger.Error("ALARM: the audio log has forgotten what was not recorded yet", "from", f.read+1, "to", f.logAt.first-1)
+		f.read = f.logAt.first - 1
+	}
+	if err := f.resumeTakes(ctx, c); err != nil {
+		return err
+	}
+	return f.resumeTracks(ctx, c)
+}
+
+func (f *fold) lastCheckpoint(ctx context.Context) (*checkpoint, error) {
+	key := checkpointKey(f.r.cfg.Region)
+	data, err := f.keeper.get(ctx, key)
+	if errors.Is(err, blob.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	c := new(checkpoint)
+	if err := json.Unmarshal(data, c); err != nil || c.Version != checkpointVersion {
+		return nil, fmt.Errorf("read %s: not a checkpoint of version %d (remove it to have the log recorded from its beginning): %w", key, checkpointVersion, err)
+	}
+	if !c.Events.Created.Equal(f.eventsAt.created) || !c.Log.Created.Equal(f.logAt.created) {
+		f.r.logger.Error("ALARM: the log was made anew since the checkpoint: recording it from its beginning", "checkpoint", key)
+		return nil, nil
+	}
+	return c, nil
+}
+
+func (f *fold) resumeTakes(ctx context.Context, c *checkpoint) error {
+	for _, p := range c.Takes {
+		h, err := f.hall(ctx, p.Room, f.folded+1)
+		if err != nil {
+			return err
+		}
+		t := h.take(p.Recording)
+		if t == nil {
+			return fmt.Errorf("resume recording %s: its events are not in the log", p.Recording)
+		}
+		t.finished = false
+	}
+	return nil
+}
+
+func (f *fold) resumeTracks(ctx context.Context, c *checkpoint) error {
+	for _, p := range c.Tracks {
+		h := f.halls[p.Room]
+		if h == nil || h.seen[p.Track] == nil {
+			return fmt.Errorf("resume track %s: its events are not in the log", p.Track)
+		}
+		fo := f.follow(h, p.Track)
+		fo.recordings, fo.frames = p.Recordings, p.Frames
+		for _, e := range p.Epochs {
+			back := newEpoch(e.Unit)
+			back.doneHigh = e.High
+			for _, r := range e.Closed {
+				back.done.Add(r.From, r.To)
+			}
+			fo.epochs[e.Epoch] = back
+		}
+		if err := f.readAgain(ctx, fo, p.After, f.read); err != nil {
+			return err
+		}
+	}
+	for _, h := range f.halls {
+		if err := f.sync(ctx, h); err != nil { // tracks that were stored whole, and those that are still to be followed
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,175 @@
+package recorder
+
+import (
+	"airloom/internal/frame"
+	"airloom/internal/recording"
+)
+
+// remembered is how many closed segments of an epoch can still be compared with frames that come again.
+const remembered = 4
+
+// epoch is one run of a track's numbering.
+type epoch struct {
+	unit       uint8 // of its first packet in the log; all others must have the same
+	done       frame.Ranges
+	doneHigh   int64 // highest seq that is there in a closed segment
+	open       map[uint32]*openSegment
+	recent     map[uint32]*[recording.SegmentSeqs]fingerprint
+	recentList []uint32
+}
+
+// openSegment is a segment that waits for frames or facts.
+type openSegment struct {
+	n      uint32
+	filled int
+	oldest uint64 // log position of the first thing in it
+	slots  [recording.SegmentSeqs]slot
+}
+
+// slot is what the log has for one seq; pos 0: nothing.
+type slot struct {
+	pos       uint64
+	timestamp uint32
+	silent    bool
+	payload   []byte
+}
+
+func newEpoch(unit uint8) *epoch {
+	return &epoch{
+		unit: unit, doneHigh: -1, open: map[uint32]*openSegment{},
+		recent: map[uint32]*[recording.SegmentSeqs]fingerprint{},
+	}
+}
+
+// known is what is already there for a seq.
+type known struct {
+	known bool // false: closed long ago
+	print fingerprint
+}
+
+// put takes a seq, unless it is taken.
+func (e *epoch) put(seq uint32, s slot) (kept known, taken bool) {
+	n, i := seq/recording.SegmentSeqs, seq%recording.SegmentSeqs
+	if e.done.Contains(n) {
+		if prints := e.recent[n]; prints != nil {
+			return known{true, prints[i]}, true
+		}
+		return known{}, true
+	}
+	seg := e.open[n]
+	if seg == nil {
+		seg = &openSegment{n: n, oldest: s.pos}
+		e.open[n] = seg
+	}
+	if have := &seg.slots[i]; have.pos != 0 {
+		return known{true, fingerprintOf(have.payload)}, true
+	}
+	seg.slots[i] = s
+	seg.filled++
+	return known{}, false
+}
+
+// drop forgets what was logged after a position, within a range of seqs.
+func (e *epoch) drop(from, to uint32, through uint64) {
+	for n, seg := range e.open {
+		for i := range seg.slots {
+			seq := n*recording.SegmentSeqs + uint32(i)
+			if s := &seg.slots[i]; s.pos > through && from <= seq && seq <= to {
+				*s = slot{}
+				seg.filled--
+			}
+		}
+	}
+}
+
+func (e *epoch) closed(n uint32) {
+	seg := e.open[n]
+	prints := new([recording.SegmentSeqs]fingerprint)
+	for i := range seg.slots {
+		if s := &seg.slots[i]; s.pos != 0 {
+			prints[i] = fingerprintOf(s.payload)
+			e.doneHigh = max(e.doneHigh, int64(n)*recording.SegmentSeqs+int64(i))
+		}
+	}
+	delete(e.open, n)
+	e.done.Add(n, n)
+	e.recent[n] = prints
+	e.recentList = append(e.recentList, n)
+	if len(e.recentList) > remembered {
+		delete(e.recent, e.recentList[0])
+		e.recentList = e.recentList[1:]
+	}
+}
+
+// highest is the highest seq that is there, -1 for none.
+func (e *epoch) highest() int64 {
+	high := e.doneHigh
+	for n, seg := range e.open {
+		for i := range seg.slots {
+			if seg.slots[i].pos != 0 {
+				high = max(high, int64(n)*recording.SegmentSeqs+int64(i))
+			}
+		}
+	}
+	return high
+}
+
+func (e *epoch) empty() bool { return e.highest() < 0 && e.done.Len() == 0 }
+
+// cover adds the seqs that are closed or there.
+func (e *epoch) cover(have *frame.Ranges) {
+	for r := range e.done.All() {
+		have.Add(r.From*recording.SegmentSeqs, uint32(min(uint64(r.To)*recording.SegmentSeqs+recording.SegmentSeqs-1, frame.MaxSeq)))
+	}
+	for n, seg := range e.open {
+		for i := range seg.slots {
+			if seg.slots[i].pos != 0 {
+				seq := n*recording.SegmentSeqs + uint32(i)
+				have.Add(seq, seq)
+			}
+		}
+	}
+}
+
+// oldest is the log position from which the open segments must be read again after a restart; 0: there are none.
+func (e *epoch) oldest() (pos uint64) {
+	for _, seg := range e.open {
+		if pos == 0 || seg.oldest < pos {
+			pos = seg.oldest
+		}
+	}
+	return pos
+}
+
+// missing are the empty slots among the first count, as seqs.
+func (s *openSegment) missing(count int) (out []frame.Range) {
+	for i := range count {
+		if s.slots[i].pos != 0 {
+			continue
+		}
+		seq := s.n*recording.SegmentSeqs + uint32(i)
+		if k := len(out); k > 0 && out[k-1].To+1 == seq {
+			out[k-1].To = seq
+			continue
+		}
+		out = append(out, frame.Range{From: seq, To: seq})
+	}
+	return out
+}
+
+// subtract takes a range out of sorted ranges.
+func subtract(ranges []frame.Range, cut frame.Range) (out []frame.Range) {
+	for _, r := range ranges {
+		if cut.To < r.From || r.To < cut.From {
+			out = append(out, r)
+			continue
+		}
+		if r.From < cut.From {
+			out = append(out, frame.Range{From: r.From, To: cut.From - 1})
+		}
+		if cut.To < r.To {
+			out = append(out, frame.Range{From: cut.To + 1, To: r.To})
+		}
+	}
+	return out
+}

@@ -1,0 +1,243 @@
+package recorder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
+	"airloom/internal/blob"
+	"airloom/internal/eventlog"
+	"airloom/internal/recording"
+	"airloom/internal/room"
+	"airloom/internal/subject"
+	"airloom/internal/telemetry"
+)
+
+// event folds one event and does what follows from it.
+func (f *fold) event(ctx, work context.Context, m message) error {
+	e, err := f.r.log.Decode(m.data, m.pos)
+	if err != nil {
+		return err
+	}
+	defer func() { f.folded = m.pos }()
+	if e == nil {
+		return nil
+	}
+	if e.Traceparent != "" {
+		// A link and not a parent: the event may be folded again long after its cause.
+		_, span := tracer.Start(ctx, "recorder.fold", trace.WithSpanKind(trace.SpanKindConsumer),
+			trace.WithLinks(trace.LinkFromContext(telemetry.FromTraceparent(ctx, e.Traceparent))),
+			trace.WithAttributes(attribute.String("airloom.event", e.Fact.Type()), attribute.Int64("airloom.position", int64(e.Position))))
+		defer span.End()
+	}
+	h, err := f.hall(ctx, e.Room, e.Position)
+	if err != nil {
+		return err
+	}
+	h.apply(e, f.read)
+	if g, ok := e.Fact.(room.GapDeclared); ok {
+		if fo := f.follows[trackKey{h.name, g.Track}]; fo != nil {
+			fo.declare(g)
+			f.touched[fo] = true
+		}
+	}
+	if err := f.sync(work, h); err != nil {
+		return err
+	}
+	if err := f.propose(ctx, h, e.Traceparent); err != nil {
+		return err
+	}
+	if h.idle() {
+		delete(f.halls, h.name)
+	}
+	return nil
+}
+
+// hall gives a room as it was before a position.
+func (f *fold) hall(ctx context.Context, name string, before uint64) (*hall, error) {
+	if h := f.halls[name]; h != nil {
+		return h, nil
+	}
+	h := newHall(f.r.log.NewState(name))
+	err := f.insist(ctx, "load room "+name, func() error {
+		h = newHall(f.r.log.NewState(name))
+		err := f.r.log.Events(ctx, name, 0, func(e *room.Event) error {
+			if e.Position >= before {
+				return errEnough
+			}
+			h.apply(e, 0)
+			return nil
+		})
+		if errors.Is(err, errEnough) {
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range h.takes {
+		t.finished = true // a room with a recording that is not finished is never forgotten
+	}
+	f.halls[name] = h
+	return h, nil
+}
+
+var errEnough = errors.New("enough")
+
+// insist does something with the log until the log answers.
+func (f *fold) insist(ctx context.Context, what string, do func() error) error {
+	for wait := newBackoff(f.r.cfg.Retry); ; {
+		err := do()
+		if err == nil || !errors.Is(err, eventlog.ErrAway) {
+			return err
+		}
+		f.r.metrics.retries.Add(1)
+		if ctx.Err() == nil {
+			f.r.logger.Warn("the log does not answer", "doing", what, "error", err)
+		}
+		if err := wait.pause(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// propose appends the recording event that must follow, if any. Of several recorders one succeeds; the others read of it.
+func (f *fold) propose(ctx context.Context, h *hall, traceparent string) error {
+	draft, ok := h.wish(f.r.cfg.Region)
+	if !ok {
+		return nil
+	}
+	err := f.insist(ctx, "append "+draft.Fact.Type(), func() error {
+		_, err := f.r.log.Append(ctx, h.name, draft, traceparent)
+		return err
+	})
+	if err != nil && !errors.Is(err, eventlog.ErrConflict) {
+		return err
+	}
+	h.asked, f.asked = true, true
+	return nil
+}
+
+// sync follows what a room's events say must be recorded, and tells the followed tracks of their end.
+func (f *fold) sync(ctx context.Context, h *hall) error {
+	for _, t := range h.takes {
+		if t.finished {
+			continue
+		}
+		for _, track := range t.members {
+			if err := f.member(ctx, h, t, track); err != nil {
+				return err
+			}
+		}
+		if err := f.finishTake(ctx, h, t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *fold) member(ctx context.Context, h *hall, t *take, track string) error {
+	if _, done := t.done[track]; done {
+		return nil
+	}
+	fo := f.follows[trackKey{h.name, track}]
+	if fo == nil {
+		var err error
+		if fo, err = f.begin(ctx, h, t, track); err != nil || fo == nil {
+			return err
+		}
+	} else if !slices.Contains(fo.recordings, t.id) {
+		if err := f.join(ctx, fo, t.id); err != nil {
+			return err
+		}
+	}
+	if s := h.seen[track]; s.over != 0 && fo.closing == nil {
+		if fo.noticed.IsZero() {
+			fo.noticed = time.Now()
+		}
+		fo.end(s.overAt, s.endKnown, s.endEpoch, s.last)
+	}
+	return nil
+}
+
+// begin follows a track from its first pack. It returns nil where the track is stored whole already.
+func (f *fold) begin(ctx context.Context, h *hall, t *take, track string) (*follow, error) {
+	data, err := f.keeper.get(ctx, recording.TrackKey(t.id, track))
+	if err == nil {
+		return nil, t.remember(track, data)
+	}
+	if !errors.Is(err, blob.ErrNotExist) {
+		return nil, err
+	}
+	fo := f.follow(h, track)
+	fo.recordings = []string{t.id}
+	if s := h.seen[track]; s.logRead < f.read {
+		return fo, f.readAgain(ctx, fo, s.logRead, f.read)
+	}
+	return fo, nil
+}
+
+// follow makes the fold of a track out of the facts.
+func (f *fold) follow(h *hall, track string) *follow {
+	s := h.seen[track]
+	fo := newFollow(h.name, s.info, s.handle)
+	if s.over != 0 {
+		fo.end(s.overAt, s.endKnown, s.endEpoch, s.last)
+		fo.noticed = time.Now()
+	}
+	for _, g := range h.state.Tracks[track].Gaps {
+		fo.declare(g)
+	}
+	f.follows[trackKey{h.name, track}] = fo
+	f.touched[fo] = true
+	f.r.metrics.follows.Store(int64(len(f.follows)))
+	return fo
+}
+
+// readAgain reads the packs of one track once more: after a restart those of its open segments, and all of them when
+// a recording starts after the fact.
+func (f *fold) readAgain(ctx context.Context, fo *follow, after, through uint64) error {
+	t := f.r.tap(f.packs.stream)
+	t.filter = []string{subject.Log(f.r.cfg.Region, fo.room, fo.info.Track)}
+	for wait := newBackoff(f.r.cfg.Retry); ; {
+		err := t.readThrough(ctx, after, through, func(m message) {
+			f.packets(fo, &m)
+			after = m.pos
+		})
+		if err == nil {
+			return nil
+		}
+		f.r.metrics.retries.Add(1)
+		f.r.logger.Warn("reading a track again stumbled", "room", fo.room, "track", fo.info.Track, "error", err)
+		if wait.pause(ctx) != nil {
+			return fmt.Errorf("read track %s again: %w", fo.info.Track, err)
+		}
+	}
+}
+
+// join adds a recording to those that hold a track: what was closed is copied, the log may have forgotten it.
+func (f *fold) join(ctx context.Context, fo *follow, id string) error {
+	fo.writes.Wait()
+	from := fo.recordings[0]
+	for epochID, e := range fo.epochs {
+		for r := range e.done.All() {
+			for n := r.From; n <= r.To; n++ {
+				data, err := f.keeper.get(ctx, recording.SegmentKey(from, fo.info.Track, epochID, n))
+				if err == nil {
+					err = f.keeper.putNew(ctx, recording.SegmentKey(id, fo.info.Track, epochID, n), data)
+				}
+				if err != nil {
+					return fmt.Errorf("add track %s to recording %s: %w", fo.info.Track, id, err)
+				}
+			}
+		}
+	}
+	fo.recordings = append(fo.recordings, id)
+	return nil
+}

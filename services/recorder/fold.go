@@ -1,0 +1,304 @@
+package recorder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
+	"airloom/internal/frame"
+	"airloom/internal/recording"
+	"airloom/internal/subject"
+	"airloom/internal/telemetry"
+)
+
+// gathered is how many packs are folded in one step at most.
+const gathered = 4096
+
+type trackKey struct{ room, track string }
+
+// fold is the recorder's work, on one goroutine that owns all of it.
+//
+// It reads two streams that have no common order, and needs one rule between them: before it looks at a pack, it has
+// folded every event that was in the log when it had the pack. So a pack's track is known, and whether it is recorded;
+// and a pack that is read after the event that ended its track may have been logged after it.
+type fold struct {
+	r                *Recorder
+	keeper           *keeper
+	events, packs    *tap
+	eventsIn         chan message // bounded: reading waits
+	packsIn          chan message // bounded: reading waits
+	eventsAt, logAt  stand        // as they were when the fold resumed
+	folded, read     uint64       // positions up to which events and log are done
+	halls            map[string]*hall
+	follows          map[trackKey]*follow
+	touched          map[*follow]bool // may have segments to close
+	asked            bool             // an event was appended, or refused because there is a newer one
+	writes           *pool
+	places           chan struct{}  // for renders
+	rendered         chan rendered  // unbuffered: run, drain and give receive until all renders are over
+	rendering        sync.WaitGroup // renders that have not been received
+	stored           []byte         // the checkpoint that the store has
+	storedAt, liveAt time.Time
+	stop             context.CancelFunc
+}
+
+// run folds until ctx ends.
+func (f *fold) run(ctx, work context.Context) error {
+	work, f.stop = context.WithCancel(work)
+	defer f.stop()
+	tick := time.NewTicker(f.r.cfg.Gather)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		more, err := f.step(ctx, work)
+		if err != nil {
+			return f.give(err)
+		}
+		f.r.caught.Store(true)
+		if more {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		case done := <-f.rendered:
+			if err := f.finish(work, done); err != nil {
+				return f.give(err)
+			}
+		}
+	}
+	return f.drain(work)
+}
+
+// give is how the fold ends when it cannot go on: what is only in memory is forgotten, and read again by the next one.
+func (f *fold) give(err error) error {
+	f.writes.failed.Store(true)
+	f.stop()
+	f.writes.wait()
+	for done := waited(&f.rendering); ; {
+		select {
+		case <-f.rendered:
+		case <-done:
+			return err
+		}
+	}
+}
+
+func waited(group *sync.WaitGroup) <-chan struct{} {
+	done := make(chan struct{})
+	go func() { group.Wait(); close(done) }()
+	return done
+}
+
+// drain finishes what was begun and stores how far the fold is.
+func (f *fold) drain(work context.Context) error {
+	for done := waited(&f.rendering); ; {
+		select {
+		case one := <-f.rendered:
+			if err := f.finish(work, one); err != nil {
+				return f.give(err)
+			}
+			continue
+		case <-done:
+		}
+		break
+	}
+	f.publishOpen(work)
+	return f.checkpoint(work)
+}
+
+// step folds what has come. more says that there was as much as fits in a step.
+func (f *fold) step(ctx, work context.Context) (more bool, err error) {
+	packs := f.gather()
+	if err := f.catchUp(ctx, work, len(packs) > 0 || !f.r.caught.Load()); err != nil {
+		return false, err
+	}
+	for i := range packs {
+		f.pack(work, &packs[i])
+	}
+	f.r.metrics.lag.Store(int64(len(f.packsIn)))
+	f.r.metrics.unread.Store(0)
+	if err := f.closeSegments(work); err != nil {
+		return false, err
+	}
+	if err := f.settle(ctx, work); err != nil {
+		return false, err
+	}
+	if err := f.store(work); err != nil {
+		return false, err
+	}
+	return len(packs) == gathered, nil
+}
+
+// gather takes the packs that have come.
+func (f *fold) gather() (packs []message) {
+	for len(packs) < gathered {
+		select {
+		case m := <-f.packsIn:
+			packs = append(packs, m)
+			if len(packs) == 1 {
+				f.r.metrics.unread.Store(m.at.UnixNano())
+			}
+		default:
+			return packs
+		}
+	}
+	return packs
+}
+
+// catchUp folds the events that have come; with all it folds every event that is in the log now, its own ones included.
+func (f *fold) catchUp(ctx, work context.Context, all bool) error {
+	for {
+		f.asked = false
+		var head uint64
+		if all {
+			at, err := f.stand(ctx, f.events)
+			if err != nil {
+				return err
+			}
+			head = at.last
+		}
+		for {
+			m, ok, err := f.nextEvent(ctx, f.folded < head)
+			if err != nil {
+				return err
+			}
+			if !ok {
+				break
+			}
+			if err := f.event(ctx, work, m); err != nil {
+				return err
+			}
+		}
+		if !f.asked || !all {
+			return nil
+		}
+	}
+}
+
+func (f *fold) nextEvent(ctx context.Context, wait bool) (m message, ok bool, err error) {
+	if !wait {
+		select {
+		case m = <-f.eventsIn:
+			return m, true, nil
+		default:
+			return m, false, nil
+		}
+	}
+	select {
+	case m = <-f.eventsIn:
+		return m, true, nil
+	case <-ctx.Done():
+		return m, false, ctx.Err()
+	}
+}
+
+// stand asks until a stream's leader answers.
+func (f *fold) stand(ctx context.Context, t *tap) (stand, error) {
+	for wait := newBackoff(f.r.cfg.Retry); ; {
+		at, err := t.stand(ctx)
+		if err == nil {
+			return at, nil
+		}
+		if ctx.Err() == nil {
+			f.r.metrics.retries.Add(1)
+			f.r.logger.Warn("the log does not answer", "error", err)
+		}
+		if err := wait.pause(ctx); err != nil {
+			return stand{}, err
+		}
+	}
+}
+
+// pack folds one message of the audio log.
+func (f *fold) pack(ctx context.Context, m *message) {
+	if f.read != 0 && m.pos != f.read+1 {
+		f.r.metrics.skipped.Add(int64(m.pos - f.read - 1))
+		f.r.logger.Error("ALARM: the audio log skips", "from", f.read+1, "to", m.pos-1)
+	}
+	f.read = m.pos
+	at := subject.Parse(m.subject)
+	fo := f.follows[trackKey{at.Room, at.Track}]
+	if at.Kind != subject.LogPacks || fo == nil {
+		return
+	}
+	if m.header != nil {
+		var span trace.Span
+		_, span = tracer.Start(telemetry.Extract(ctx, m.header), "recorder.pack", trace.WithSpanKind(trace.SpanKindConsumer),
+			trace.WithAttributes(attribute.String("airloom.room", at.Room), attribute.String("airloom.track", at.Track), attribute.Int64("airloom.position", int64(m.pos))))
+		defer span.End()
+	}
+	f.packets(fo, m)
+}
+
+func (f *fold) packets(fo *follow, m *message) {
+	var p frame.Packet
+	for rest := m.data; len(rest) > 0; {
+		var err error
+		rest, err = frame.Parse(rest, &p)
+		if err != nil || p.Handle != fo.handle {
+			f.r.metrics.rejected.Add(1)
+			f.r.logger.Warn("passing over a packet in the log", "room", fo.room, "track", fo.info.Track, "position", m.pos, "error", err)
+			continue
+		}
+		t := fo.add(m.pos, &p)
+		f.r.metrics.count(t)
+		for _, c := range t.clashes {
+			f.r.logger.Error("equivocation: one seq with different bytes; the first one stays", "room", fo.room, "track", fo.info.Track,
+				"epoch", c.epoch, "seq", c.seq, "kept", fmt.Sprintf("%x", c.kept), "other", fmt.Sprintf("%x", c.other), "position", m.pos)
+		}
+		f.touched[fo] = true
+	}
+}
+
+// closeSegments stores what has become complete.
+func (f *fold) closeSegments(ctx context.Context) error {
+	for fo := range f.touched {
+		for _, s := range fo.closable(f.read) {
+			if err := f.keep(ctx, fo, s); err != nil {
+				return err
+			}
+		}
+		if !slices.ContainsFunc(fo.gaps, func(g gapDeclared) bool { return g.Through > f.read }) {
+			delete(f.touched, fo)
+		}
+	}
+	return nil
+}
+
+// keep stores a closed segment in each recording that holds the track. It waits where all writers are busy.
+func (f *fold) keep(ctx context.Context, fo *follow, s *recording.Segment) error {
+	f.r.metrics.segments.Add(1)
+	data, err := s.Append(nil)
+	if err != nil {
+		return fmt.Errorf("close segment %d of %s: %w", s.First/recording.SegmentSeqs, fo.info.Track, err)
+	}
+	ctx, span := tracer.Start(ctx, "recorder.segment", trace.WithAttributes(attribute.String("airloom.room", fo.room),
+		attribute.String("airloom.track", fo.info.Track), attribute.Int("airloom.seqs", s.Count), attribute.Int("airloom.bytes", len(data))))
+	recordings := slices.Clone(fo.recordings)
+	fo.writes.Add(1)
+	err = f.writes.submit(ctx, func() error {
+		defer span.End()
+		defer fo.writes.Done()
+		var errs []error
+		for _, id := range recordings {
+			errs = append(errs, f.keeper.putNew(ctx, recording.SegmentKey(id, fo.info.Track, s.Epoch, s.First/recording.SegmentSeqs), data))
+		}
+		if err := errors.Join(errs...); err != nil {
+			fo.lost.Store(true)
+			return err
+		}
+		return nil
+	})
+	if err != nil {
+		fo.writes.Done()
+		fo.lost.Store(true)
+		span.End()
+	}
+	return err
+}

@@ -1,0 +1,282 @@
+package recorder
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"slices"
+
+	"airloom/internal/blob"
+	"airloom/internal/frame"
+	"airloom/internal/ogg"
+	"airloom/internal/recording"
+	"airloom/internal/room"
+)
+
+// plan is what a finished track consists of; it does not change any more.
+type plan struct {
+	info   recording.Track
+	handle uint32
+	facts  []room.GapDeclared // in the order of the log
+	epochs []epochPlan
+}
+
+type epochPlan struct {
+	id   uint8
+	unit uint8
+	last uint32
+	done frame.Ranges // segments that were stored; others are missing as a whole
+}
+
+// render makes a track's .opus and its part of the manifest out of its stored segments, one at a time: a track of any
+// length takes the same memory.
+type render struct {
+	keeper *keeper
+	id     string // of the recording
+	plan   *plan
+
+	out    *ogg.Writer
+	track  recording.Track
+	digest *frame.Digest
+	at     int64 // where the epoch begins in the file, in samples
+	timed  bool  // the epoch's timestamp is known
+}
+
+// counting takes note of what goes into an object.
+type counting struct {
+	w     io.Writer
+	hash  hash.Hash
+	bytes int64
+}
+
+func (c *counting) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.hash.Write(p[:n])
+	c.bytes += int64(n)
+	return n, err
+}
+
+// run stores both objects and returns the track as the manifest has it.
+func (r *render) run(ctx context.Context) (recording.Track, error) {
+	err := r.keeper.insist(ctx, "store "+recording.OpusKey(r.id, r.plan.info.Track), r.opus)
+	if err != nil && !errors.Is(err, blob.ErrExists) {
+		return recording.Track{}, err
+	}
+	if err != nil {
+		if err := r.compare(ctx); err != nil {
+			return recording.Track{}, err
+		}
+	}
+	data, err := recording.Encode(r.track)
+	if err != nil {
+		return recording.Track{}, err
+	}
+	return r.track, r.keeper.putNew(ctx, recording.TrackKey(r.id, r.track.Track), data)
+}
+
+// opus writes the file, once more from the beginning after each failure.
+func (r *render) opus(ctx context.Context) error {
+	r.track, r.digest, r.at, r.out = r.plan.info, frame.NewDigest(), 0, nil
+	r.track.State = recording.Closed
+	r.track.Epochs, r.track.Silence, r.track.Gaps = []recording.Epoch{}, []recording.SeqRange{}, []recording.Gap{}
+	if len(r.plan.epochs) == 0 {
+		r.track.SHA256 = r.digest.Sum()
+		return nil
+	}
+	object, err := r.keeper.store.Create(ctx, recording.OpusKey(r.id, r.track.Track))
+	if err != nil {
+		return err
+	}
+	sum := &counting{w: object, hash: sha256.New()}
+	buffered := bufio.NewWriterSize(sum, 64<<10)
+	if err := errors.Join(r.write(ctx, buffered), buffered.Flush()); err != nil {
+		object.Abort()
+		if errors.Is(err, ogg.ErrGap) { // no player would get over it; the segments have all there is
+			r.track.Problem = "no .opus: " + ogg.ErrGap.Error()
+			r.track.SHA256 = ""
+			return nil
+		}
+		return err
+	}
+	r.track.File, r.track.Bytes, r.track.FileSHA256 = recording.OpusFile(r.track.Track), sum.bytes, hex.EncodeToString(sum.hash.Sum(nil))
+	r.track.SHA256 = r.digest.Sum()
+	r.track.Seconds = float64(r.at) / frame.SampleRate
+	return object.Commit()
+}
+
+func (r *render) write(ctx context.Context, to io.Writer) (err error) {
+	head := ogg.Head{Channels: max(1, min(2, r.track.Channels)), PreSkip: ogg.EncoderDelay, InputRate: frame.SampleRate}
+	r.out, err = ogg.NewWriter(to, r.plan.handle, head, "TITLE="+r.track.Name, "ARTIST="+r.track.Participant)
+	if err != nil {
+		return err
+	}
+	for i := range r.plan.epochs {
+		if err := r.epoch(ctx, &r.plan.epochs[i]); err != nil {
+			return err
+		}
+	}
+	return r.out.Close(0)
+}
+
+func (r *render) epoch(ctx context.Context, e *epochPlan) error {
+	r.track.Epochs = append(r.track.Epochs, recording.Epoch{Epoch: e.id, Last: e.last, FrameMS: float64(e.unit) * 2.5})
+	r.timed = false
+	next := uint64(0) // first seq that is not accounted for
+	for n := range uint64(e.last)/recording.SegmentSeqs + 1 {
+		if !e.done.Contains(uint32(n)) {
+			continue
+		}
+		r.lose(e, next, n*recording.SegmentSeqs)
+		s, err := r.segment(ctx, e, uint32(n))
+		if err != nil {
+			return err
+		}
+		for _, it := range s.Items {
+			if err := r.item(e, it); err != nil {
+				return err
+			}
+		}
+		next = uint64(s.First) + uint64(s.Count)
+	}
+	r.lose(e, next, uint64(e.last)+1)
+	r.at += (int64(e.last) + 1) * e.samples()
+	if r.at <= r.out.Samples() {
+		return nil
+	}
+	_, fill, err := r.out.Silence(r.out.Samples(), r.at-r.out.Samples()) // the end is missing: its time is kept
+	r.fill(fill)
+	return err
+}
+
+func (e *epochPlan) samples() int64 { return int64(e.unit) * frame.UnitSamples }
+
+// lose accounts for whole segments that are missing, seqs from to below, by the first fact about each.
+func (r *render) lose(e *epochPlan, from, below uint64) {
+	if from >= below {
+		return
+	}
+	left := []frame.Range{{From: uint32(from), To: uint32(below - 1)}}
+	var gaps []recording.Gap
+	for _, g := range r.plan.facts {
+		if g.Epoch != e.id {
+			continue
+		}
+		for _, l := range left {
+			if a, b := max(l.From, g.From), min(l.To, g.To); a <= b {
+				gaps = append(gaps, recording.Gap{SeqRange: recording.SeqRange{Epoch: e.id, From: a, To: b}, Reason: g.Reason})
+			}
+		}
+		left = subtract(left, frame.Range{From: g.From, To: g.To})
+	}
+	slices.SortFunc(gaps, func(a, b recording.Gap) int { return cmp.Compare(a.From, b.From) })
+	for _, g := range gaps {
+		r.gap(g)
+	}
+}
+
+// gap adds a gap, as part of the last one where that goes on.
+func (r *render) gap(g recording.Gap) {
+	if n := len(r.track.Gaps); n > 0 {
+		if last := &r.track.Gaps[n-1]; last.Epoch == g.Epoch && last.Reason == g.Reason && last.To+1 == g.From {
+			last.To = g.To
+			return
+		}
+	}
+	r.track.Gaps = append(r.track.Gaps, g)
+}
+
+func (r *render) item(e *epochPlan, it recording.Item) error {
+	at := r.at + int64(it.Seq)*e.samples()
+	seqs := recording.SeqRange{Epoch: e.id, From: it.Seq, To: it.Seq + uint32(it.Span) - 1}
+	switch it.Kind {
+	case recording.Present:
+		if !r.timed {
+			r.timed = true
+			r.track.Epochs[len(r.track.Epochs)-1].Timestamp = it.Timestamp - it.Seq*uint32(e.samples())
+		}
+		r.digest.Add(it.Payload)
+		r.track.Frames++
+		lost, err := r.out.Frame(at, it.Payload)
+		r.fill(lost)
+		return err
+	case recording.Silent:
+		r.silent(seqs)
+		lost, silent, err := r.out.Silence(at, int64(it.Span)*e.samples())
+		r.fill(lost)
+		r.fill(silent)
+		return err
+	default: // its time is filled by what comes after it
+		r.gap(recording.Gap{SeqRange: seqs, Reason: it.Reason})
+		return nil
+	}
+}
+
+func (r *render) silent(s recording.SeqRange) {
+	if n := len(r.track.Silence); n > 0 {
+		if last := &r.track.Silence[n-1]; last.Epoch == s.Epoch && last.To+1 == s.From {
+			last.To = s.To
+			return
+		}
+	}
+	r.track.Silence = append(r.track.Silence, s)
+}
+
+func (r *render) fill(f ogg.Fill) {
+	if f.Packets == 0 {
+		return
+	}
+	if n := len(r.track.Fill); n > 0 {
+		if last := &r.track.Fill[n-1]; last.First+last.Packets == f.First {
+			last.Packets += f.Packets
+			return
+		}
+	}
+	r.track.Fill = append(r.track.Fill, recording.Fill{First: f.First, Packets: f.Packets})
+}
+
+func (r *render) segment(ctx context.Context, e *epochPlan, n uint32) (*recording.Segment, error) {
+	key := recording.SegmentKey(r.id, r.track.Track, e.id, n)
+	data, err := r.keeper.store.Get(ctx, key)
+	if errors.Is(err, blob.ErrNotExist) { // it was stored: not an answer to settle for
+		return nil, fmt.Errorf("read %s: it is gone", key)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s, err := recording.ParseSegment(data)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", key, err)
+	}
+	sum := sha256.Sum256(data)
+	r.track.Segments = append(r.track.Segments, recording.SegmentInfo{Epoch: e.id, N: n, Bytes: len(data), SHA256: hex.EncodeToString(sum[:])})
+	return s, nil
+}
+
+// compare holds what another recorder stored first against what we would have stored.
+func (r *render) compare(ctx context.Context) error {
+	key := recording.OpusKey(r.id, r.track.Track)
+	sum := sha256.New()
+	err := r.keeper.insist(ctx, "read "+key, func(ctx context.Context) error {
+		sum.Reset()
+		object, err := r.keeper.store.Open(ctx, key)
+		if err != nil {
+			return err
+		}
+		defer object.Close()
+		_, err = io.Copy(sum, object)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if theirs := hex.EncodeToString(sum.Sum(nil)); theirs != r.track.FileSHA256 {
+		r.keeper.diverges(key, r.track.FileSHA256, theirs)
+	}
+	return nil
+}

@@ -1,0 +1,179 @@
+package recorder
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"airloom/internal/eventlog"
+	"airloom/internal/frame"
+	"airloom/internal/recording"
+	"airloom/internal/room"
+)
+
+// settle brings tracks that are over to their end, step by step: first the closing fact, which says up to where in the log
+// the track counts; then, once all of that is read, a fact for each gap; then the last segments and the file.
+func (f *fold) settle(ctx, work context.Context) error {
+	for _, fo := range f.follows {
+		if fo.ended.IsZero() || fo.rendering {
+			continue
+		}
+		if err := f.settleTrack(ctx, work, fo); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *fold) settleTrack(ctx, work context.Context, fo *follow) error {
+	h := f.halls[fo.room]
+	if h.state.LastOn("gap", fo.info.Track) < fo.asked {
+		return nil // a fact is on its way to us
+	}
+	if fo.closing == nil {
+		return f.close(ctx, h, fo)
+	}
+	if f.read < fo.closing.through {
+		return nil
+	}
+	if gaps := fo.undeclared(fo.closing.through); len(gaps) > 0 {
+		return f.declare(ctx, h, fo, gaps)
+	}
+	for _, s := range fo.rest() {
+		if err := f.keep(work, fo, s); err != nil {
+			return err
+		}
+	}
+	f.render(work, fo)
+	return nil
+}
+
+// close appends the closing fact, when nothing is missing or it was waited long enough for what is.
+func (f *fold) close(ctx context.Context, h *hall, fo *follow) error {
+	if fo.head == 0 {
+		at, err := f.stand(ctx, f.packs)
+		if err != nil {
+			return err
+		}
+		fo.head = at.last
+	}
+	through := f.read
+	switch {
+	case fo.graceIsOver(f.r.cfg.Grace):
+		// All that was stored by now counts, be it read yet or not.
+		at, err := f.stand(ctx, f.packs)
+		if err != nil {
+			return err
+		}
+		through = max(through, at.last)
+	case f.read < fo.head || !fo.whole():
+		return nil
+	}
+	return f.declare(ctx, h, fo, []room.GapDeclared{{
+		Track: fo.info.Track, Epoch: closingEpoch, From: closingSeq, To: closingSeq, Reason: room.PublisherVanished, Through: through,
+	}})
+}
+
+// graceIsOver counts from the track's end; what ended while no recorder was up has had its time.
+func (fo *follow) graceIsOver(grace time.Duration) bool {
+	return time.Since(fo.noticed) >= min(grace, max(0, grace-fo.noticed.Sub(fo.ended)))
+}
+
+// whole says that the speaker told the end and nothing is missing up to there.
+func (fo *follow) whole() bool {
+	return fo.endKnown && len(fo.undeclared(0)) == 0
+}
+
+// declare appends facts about a track, each on the condition that the one before is the newest.
+func (f *fold) declare(ctx context.Context, h *hall, fo *follow, gaps []room.GapDeclared) error {
+	last := uint64(0)
+	for _, g := range gaps {
+		draft, err := h.state.DeclareGap(g)
+		if errors.Is(err, room.ErrNothingToDo) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if last != 0 {
+			draft.Expect = last
+		}
+		last, err = f.r.log.Append(ctx, h.name, draft, "")
+		switch {
+		case errors.Is(err, eventlog.ErrConflict):
+			fo.asked = draft.Expect + 1 // there is a newer one: it decides
+			return nil
+		case err != nil:
+			f.r.metrics.retries.Add(1)
+			f.r.logger.Warn("a gap cannot be declared now", "room", h.name, "track", fo.info.Track, "error", err)
+			return ctx.Err() // it may be stored all the same; the next step tries again
+		}
+		fo.asked = last
+		if g.From != closingSeq {
+			f.r.metrics.gaps.Add(1)
+			f.r.metrics.missing.Add(int64(g.To) - int64(g.From) + 1)
+		}
+	}
+	return nil
+}
+
+// rendered is a track that is stored whole, in each of its recordings.
+type rendered struct {
+	follow *follow
+	tracks map[string]recording.Track
+	err    error
+}
+
+// render makes the track's .opus beside the fold.
+func (f *fold) render(work context.Context, fo *follow) {
+	fo.rendering = true
+	p, recordings := fo.plan(), append([]string(nil), fo.recordings...)
+	f.rendering.Go(func() {
+		f.places <- struct{}{}
+		done := rendered{follow: fo, tracks: map[string]recording.Track{}}
+		fo.writes.Wait()
+		if fo.lost.Load() {
+			done.err = errors.New("a segment was not stored")
+		}
+		for _, id := range recordings {
+			if done.err == nil {
+				done.tracks[id], done.err = (&render{keeper: f.keeper, id: id, plan: p}).run(work)
+			}
+		}
+		<-f.places
+		f.rendered <- done
+	})
+}
+
+// plan is what the track consists of.
+func (fo *follow) plan() *plan {
+	p := &plan{info: fo.info, handle: fo.handle, facts: slices.Clone(fo.gaps)}
+	p.info.End = recording.EndUnknown
+	if fo.endKnown {
+		p.info.End = recording.EndDeclared
+	}
+	for _, id := range fo.ids() {
+		last := fo.lastSeq(id)
+		if last < 0 {
+			continue
+		}
+		e := epochPlan{id: id, last: uint32(last), unit: nominalUnit(fo.info.FrameMS)}
+		if have := fo.epochs[id]; have != nil {
+			e.unit = have.unit
+			for r := range have.done.All() {
+				e.done.Add(r.From, r.To)
+			}
+		}
+		p.epochs = append(p.epochs, e)
+	}
+	return p
+}
+
+// nominalUnit is how long the seqs of an epoch last of which nothing is there.
+func nominalUnit(frameMS float64) uint8 {
+	if unit := frameMS * 1000 / 2500; unit >= 1 && unit <= frame.MaxUnits {
+		return uint8(unit)
+	}
+	return 8
+}
