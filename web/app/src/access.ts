@@ -1,10 +1,12 @@
-// Who may do what: an invite from the link someone was sent, or on a local edge nothing at all.
+// Who may do what: an invite from the link someone was sent, or on an edge of one's own machine nothing at all.
 
-import { HttpError, Rest } from '../../client'
+import { type Grants, Rest } from '../../client'
 
 const INVITE = 'airloom.invite'
 const IDENTITY = 'airloom.identity'
 const NAME = 'airloom.name'
+/** A token for all rooms. */
+const ANY_ROOM = '*'
 
 /** `#invite=…` goes into this tab's memory and out of the address bar, so that it is not shared by accident. */
 export function takeInvite(): void {
@@ -14,24 +16,51 @@ export function takeInvite(): void {
   history.replaceState(null, '', location.pathname + location.search)
 }
 
-export const invite = (): string | undefined => sessionStorage.getItem(INVITE) ?? undefined
+const invite = (): string | undefined => sessionStorage.getItem(INVITE) ?? undefined
 
-export const rest = new Rest(location.origin, invite)
+/** What the invite says it allows. The edge decides; this only saves asking in vain. */
+function invited(token: string): Partial<Grants & { mint: boolean }> {
+  try {
+    const payload = token.split('.')[1]!.replaceAll('-', '+').replaceAll('_', '/')
+    return JSON.parse(atob(payload)).grants ?? {}
+  } catch {
+    return {}
+  }
+}
+
+export const rest = new Rest(location.origin, async () => invite() ?? (await localToken()))
+
+let local: { token: string; endsMs: number } | undefined
+
+/** For looking around on an edge that gives tokens to whoever asks on its own machine. */
+async function localToken(): Promise<string> {
+  if (!local || Date.now() > local.endsMs - 60_000) {
+    const { token, expires_unix } = await rest.token({ room: ANY_ROOM, identity: identity() })
+    local = { token, endsMs: expires_unix * 1_000 }
+  }
+  return local.token
+}
+
+/** This tab's own: two tabs are two participants, a reloaded one is the same. */
+function identity(): string {
+  let own = sessionStorage.getItem(IDENTITY)
+  if (!own) {
+    const bytes = crypto.getRandomValues(new Uint8Array(5))
+    own = `guest-${[...bytes].map((byte) => (byte % 36).toString(36)).join('')}`
+    sessionStorage.setItem(IDENTITY, own)
+  }
+  return own
+}
 
 export const savedName = (): string => localStorage.getItem(NAME) ?? ''
 
 export const saveName = (name: string): void => localStorage.setItem(NAME, name)
 
-/** A token for the room: made by the edge where it makes them, else the invite itself. The identity stays this tab's. */
+/** A token for the room: one made with the invite where it may make some, else the invite itself, else the edge's gift. */
 export async function tokenFor(room: string, name: string): Promise<string> {
-  const identity = sessionStorage.getItem(IDENTITY) ?? undefined
-  try {
-    const issued = await rest.token(room, { name, ...(identity && { identity }) })
-    sessionStorage.setItem(IDENTITY, issued.identity)
-    return issued.token
-  } catch (error) {
-    const own = invite()
-    if (own && error instanceof HttpError && (error.status === 401 || error.status === 403)) return own
-    throw error
-  }
+  const own = invite()
+  if (own === undefined) return (await rest.token({ room, name, identity: identity() })).token
+  const { mint, ...grants } = invited(own)
+  if (!mint) return own
+  return (await rest.token({ room, name, identity: identity(), grants }, own)).token
 }

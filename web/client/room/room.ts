@@ -39,6 +39,7 @@ export interface RoomEvents {
 export interface PublishOptions {
   /** `mic`, `music`…: what kind of track it is. */
   name?: string
+  /** What others and recordings call it; the participant's own name unless told. Device names are nobody's business. */
   label?: string
   /** Bits per second; 32,000 for one channel, 128,000 for two. */
   bitrate?: number
@@ -104,7 +105,7 @@ export class Room extends Emitter<RoomEvents> {
     const music = source.channels === 2
     const config = {
       name: options.name ?? (source.kind === 'microphone' ? 'mic' : 'music'),
-      label: options.label ?? source.label,
+      label: options.label ?? this.name,
       bitrate: options.bitrate ?? (music ? 128_000 : 32_000),
       application: music ? ('audio' as const) : ('voip' as const),
       gate: options.gate ?? false,

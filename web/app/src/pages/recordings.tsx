@@ -70,7 +70,7 @@ function Track({ recording, track }: { recording: Recording; track: RecordedTrac
   const error = useSignal<unknown>(undefined)
   const audio = useRef<HTMLAudioElement>(null)
   useEffect(() => () => url.value && URL.revokeObjectURL(url.value), [])
-  const who = track.name || track.identity
+  const who = track.label || track.identity
 
   /** The file needs the invite shown, so it is fetched here and handed to the player as a blob. */
   const fetched = async (): Promise<string | undefined> => {
@@ -108,7 +108,7 @@ function Track({ recording, track }: { recording: Recording; track: RecordedTrac
       <div class="track-main">
         <p class="track-name">
           <span class="name">{who}</span>
-          {track.label && <span class="track-label">{track.label}</span>}
+          <span class="track-label">{track.name}</span>
         </p>
         <input
           type="range"

@@ -106,7 +106,7 @@ function RoomCard({ room }: { room: RoomSummary }) {
         <h3>
           <a href={roomPath('room', room.room)}>{room.room}</a>
         </h3>
-        {room.tracks > 0 && !room.closed && <span class="badge live">Live</span>}
+        {room.tracks > 0 && !room.closed && <span class="badge on-now">Live</span>}
         {room.closed && <span class="badge">Closed</span>}
       </div>
       <p class="room-facts">

@@ -48,8 +48,11 @@ function MicrophonePicker({ stay }: { stay: Stay }) {
   const open = stay.source.value?.kind === 'microphone'
   const start = () => void stay.openMicrophone({ deviceId: deviceId.value, profile: music.value ? 'music' : 'voice' })
   useEffect(() => {
-    const refresh = () => void listMicrophones().then((list) => (devices.value = list.filter((d) => d.label)))
-    refresh()
+    const refresh = async () => {
+      devices.value = (await listMicrophones()).filter((device) => device.label)
+      deviceId.value ||= stay.source.value?.track?.getSettings().deviceId ?? ''
+    }
+    void refresh()
     navigator.mediaDevices?.addEventListener('devicechange', refresh)
     return () => navigator.mediaDevices?.removeEventListener('devicechange', refresh)
   }, [open])

@@ -1,0 +1,119 @@
+// What the browser tests and the bench share: an edge to talk to, speech to say, browsers to say it in.
+import { execFileSync, spawn } from 'node:child_process'
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { chromium } from 'playwright-core'
+
+const BINARY = process.env.AIRLOOM_BIN ?? fileURLToPath(new URL('../../airloom', import.meta.url))
+const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium'
+/** Debian's asterisk-core-sounds-en-wav: prompts spoken by a person, 8 kHz. */
+const SPEECH = process.env.AIRLOOM_SPEECH ?? '/usr/share/asterisk/sounds/en_US_f_Allison'
+
+export const scratch = mkdtempSync(join(tmpdir(), 'airloom-browser-'))
+process.on('exit', () => rmSync(scratch, { recursive: true, force: true }))
+
+export async function freePort() {
+  const server = createServer()
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address()
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}
+
+/**
+ * An `airloom up` of its own; it can be ended and started again on the same port and data.
+ * With AIRLOOM_URL the one that runs there, which cannot.
+ */
+export async function startEdge() {
+  if (process.env.AIRLOOM_URL) return { url: process.env.AIRLOOM_URL, own: false, stop: async () => {}, start: async () => {} }
+  if (!existsSync(BINARY)) throw new Error(`no binary at ${BINARY}: build it (go build -o airloom ./cmd/airloom) or set AIRLOOM_BIN`)
+  const port = await freePort()
+  const data = mkdtempSync(join(scratch, 'data-'))
+  let child
+  const edge = {
+    url: `http://127.0.0.1:${port}`,
+    own: true,
+    log: '',
+    async start() {
+      child = spawn(BINARY, ['up', '--listen', `127.0.0.1:${port}`, '--data', data], { stdio: ['ignore', 'pipe', 'pipe'] })
+      child.stderr.on('data', (text) => (edge.log += text))
+      await new Promise((resolve, reject) => {
+        let out = ''
+        child.stdout.on('data', (text) => {
+          out += text
+          if (out.includes('ready http')) resolve()
+        })
+        child.once('exit', (code) => reject(new Error(`airloom up ended with ${code}: ${out}${edge.log}`)))
+      })
+    },
+    async stop(signal = 'SIGTERM') {
+      if (!child || child.exitCode !== null) return
+      const gone = new Promise((resolve) => child.once('exit', resolve))
+      child.kill(signal)
+      const hard = setTimeout(() => child.kill('SIGKILL'), 10_000)
+      await gone
+      clearTimeout(hard)
+    },
+    /** Runs the same program against this edge and gives what it prints. */
+    run: (...args) => execFileSync(BINARY, args, { encoding: 'utf8', timeout: 60_000 }),
+  }
+  await edge.start()
+  process.on('exit', () => child?.kill('SIGKILL'))
+  return edge
+}
+
+/** At least `seconds` of speech as 48 kHz mono; another `voice` is other sentences. */
+export function speechWav(seconds, voice = 0) {
+  const path = join(scratch, `speech-${seconds}-${voice}.wav`)
+  if (existsSync(path)) return path
+  const files = soundsIn(SPEECH)
+  const list = []
+  for (let at = voice * 40, total = 0; total < seconds; at++) {
+    const file = files[at % files.length]
+    const length = Number(execFileSync('soxi', ['-D', file], { encoding: 'utf8' }))
+    if (length < 1) continue
+    list.push(file)
+    total += length
+  }
+  execFileSync('sox', [...list, '-r', '48000', '-c', '1', '-b', '16', path, 'gain', '-n', '-3'])
+  return path
+}
+
+function soundsIn(folder) {
+  const found = existsSync(folder) ? folder : '/usr/share/asterisk/sounds/en'
+  if (!existsSync(found)) throw new Error('no speech: install asterisk-core-sounds-en-wav or set AIRLOOM_SPEECH to a folder of WAV files')
+  return readdirSync(found, { recursive: true })
+    .filter((name) => String(name).endsWith('.wav'))
+    .sort()
+    .map((name) => join(found, String(name)))
+}
+
+/** A browser process with a profile of its own and, when given, a WAV as its microphone. */
+export async function launch({ wav, flags = [], refuseMicrophone = false, ...options } = {}) {
+  const profile = mkdtempSync(join(scratch, 'profile-'))
+  const args = [
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-quic',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+    '--use-fake-device-for-media-stream',
+    ...(refuseMicrophone ? ['--deny-permission-prompts'] : ['--use-fake-ui-for-media-stream']),
+    ...(wav ? [`--use-file-for-fake-audio-capture=${wav}`] : []),
+    '--autoplay-policy=no-user-gesture-required',
+    ...flags,
+  ]
+  const context = await chromium.launchPersistentContext(profile, { executablePath: CHROMIUM, headless: true, args, ...options })
+  const page = context.pages()[0] ?? (await context.newPage())
+  const problems = []
+  page.on('pageerror', (error) => problems.push(String(error)))
+  page.on('console', (message) => message.type() === 'error' && problems.push(message.text()))
+  return { context, page, problems, close: () => context.close() }
+}
+
+export const save = (name, text) => writeFileSync(name, text)
