@@ -153,10 +153,14 @@ func (t *track) whenAcked(epoch uint8, seq int64) <-chan struct{} {
 func (t *track) end() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.flush(nanotime())
+	now := nanotime()
+	t.flush(now)
 	t.ended = true
 	if t.speaks {
-		t.say(false, nanotime())
+		t.say(false, now)
+	}
+	if log := t.epochs[t.epoch]; t.ackDue && log != nil { // no tick comes any more
+		t.tellAck(t.epoch, log, now)
 	}
 }
 
