@@ -204,8 +204,9 @@ func (d *door) acceptable(r *http.Request) error {
 	case headers > maxHeaders:
 		return problem.New(http.StatusRequestHeaderFieldsTooLarge, "too_many_headers", "A request may have %d headers.", maxHeaders)
 	case len(r.TransferEncoding) > 0:
-		// Nothing here takes a body of unknown length; with a Content-Length beside it, it would be a smuggling attempt.
-		return problem.New(http.StatusLengthRequired, "length_required", "Send the body with a Content-Length, not chunked.")
+		// Nothing here takes a body of unknown length; with a Content-Length beside it (which net/http drops, so it cannot be seen
+		// here) it would be a smuggling attempt.
+		return problem.New(http.StatusBadRequest, "chunked", "Send the body with a Content-Length, not chunked.")
 	case !canonical(r.URL.Path):
 		return problem.New(http.StatusNotFound, "no_such_path", "There is nothing at this path.")
 	}

@@ -114,5 +114,5 @@ func (o Origins) foreign(r *http.Request) string {
 // own says whether the origin is the host that was asked. TLS may end at a proxy before us, so both schemes will do.
 func own(origin, host string) bool {
 	host = strings.ToLower(host)
-	return origin == "http://"+strings.TrimSuffix(host, ":80") || origin == "https://"+strings.TrimSuffix(host, ":443")
+	return host != "" && (origin == "http://"+strings.TrimSuffix(host, ":80") || origin == "https://"+strings.TrimSuffix(host, ":443"))
 }
