@@ -64,6 +64,11 @@ export class Airloom {
     return this.#room
   }
 
+  /** The microphones and files that are open. */
+  get sources(): AudioSource[] {
+    return [...this.#sources.values()]
+  }
+
   /** Asks for a microphone. Throws microphone_refused, microphone_missing, microphone_busy or unsupported. */
   async openMicrophone(config: MicrophoneConfig = {}): Promise<AudioSource> {
     const track = await openMicrophone(config)
