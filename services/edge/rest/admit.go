@@ -96,6 +96,8 @@ func refuse(err error) error {
 		return problem.New(http.StatusNotFound, "not_found", sentence(refused)).Because(err)
 	case errors.As(err, &refused) && refused.Status/100 == 4:
 		return problem.New(http.StatusBadRequest, "bad_request", sentence(refused)).Because(err)
+	case errors.As(err, &refused):
+		return away("no_answer", sentence(refused)).Because(err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return away("no_answer", "There was no answer in time: try again.").Because(err)
 	default:

@@ -73,6 +73,22 @@ func TestRecordingsAndFiles(t *testing.T) {
 	h.do("GET", "/v1/recordings/r1/files/none.opus", hall, "").refused(t, "no file", http.StatusNotFound, "no_such_file")
 }
 
+// A manifest that fits no message of NATS is read in pieces.
+func TestLongManifest(t *testing.T) {
+	h := build(t, nil)
+	manifest := `{"recording":"r1","room":"hall","pad":"` + strings.Repeat("x", 2*query.MaxRead) + `"}`
+	h.recorder([]query.Recording{{Recording: "r1", Room: "hall", State: "long"}, {Recording: "r2", Room: "hall", State: "broken"}},
+		map[string]string{"manifest.json": manifest, "a.opus": "OggS"})
+	if a := h.do("GET", "/v1/recordings/r1", h.token("hall", "record"), ""); string(a.body) != manifest+"\n" {
+		t.Errorf("%d, %d bytes", a.StatusCode, len(a.body))
+	}
+	if a := h.do("GET", "/v1/recordings/r1/files/a.opus", h.token("hall", "record"), ""); string(a.body) != "OggS" {
+		t.Errorf("file: %d %s", a.StatusCode, a.body)
+	}
+	h.do("GET", "/v1/recordings/r1", h.token("cellar", "record"), "").refused(t, "other room", http.StatusNotFound, "no_such_recording")
+	h.do("GET", "/v1/recordings/r2", h.token("hall", "record"), "").refused(t, "store away", http.StatusServiceUnavailable, "no_answer")
+}
+
 // Row 14: many, negative and unsatisfiable ranges.
 func TestRow14Ranges(t *testing.T) {
 	h := build(t, nil)

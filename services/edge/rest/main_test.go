@@ -144,7 +144,12 @@ func (h *house) recorder(recordings []query.Recording, files map[string]string) 
 			return err
 		}
 		for _, r := range recordings {
-			if r.Recording == q.Recording {
+			switch {
+			case r.Recording == q.Recording && r.State == "long":
+				return query.Refuse(m, http.StatusRequestEntityTooLarge, "too long for one answer")
+			case r.Recording == q.Recording && r.State == "broken":
+				return query.Refuse(m, http.StatusServiceUnavailable, "the blob store does not answer; try again")
+			case r.Recording == q.Recording:
 				return respond(m, map[string]any{"recording": r.Recording, "room": r.Room, "version": 1})
 			}
 		}

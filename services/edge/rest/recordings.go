@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -64,14 +65,9 @@ func (d *door) manifest(r *http.Request) (json.RawMessage, error) {
 	if subject.ID(id) != nil {
 		return nil, noRecording()
 	}
-	var manifest json.RawMessage
-	err = d.ask(r.Context(), subject.RecorderGet, query.RecordingQuestion{Recording: id}, &manifest)
-	var refused *query.Refused
-	switch {
-	case errors.As(err, &refused) && refused.Status == http.StatusNotFound:
-		return nil, noRecording()
-	case err != nil:
-		return nil, unanswered(err, "recorder")
+	manifest, err := d.askManifest(r.Context(), id)
+	if err != nil {
+		return nil, err
 	}
 	var of struct {
 		Room string `json:"room"`
@@ -83,6 +79,39 @@ func (d *door) manifest(r *http.Request) (json.RawMessage, error) {
 		return nil, noRecording()
 	}
 	return manifest, nil
+}
+
+// maxManifest is the longest manifest that is read in pieces: some 100,000 segments.
+const maxManifest = 32 << 20
+
+func (d *door) askManifest(ctx context.Context, id string) (manifest json.RawMessage, err error) {
+	err = d.ask(ctx, subject.RecorderGet, query.RecordingQuestion{Recording: id}, &manifest)
+	var refused *query.Refused
+	switch {
+	case errors.As(err, &refused) && refused.Status == http.StatusNotFound:
+		return nil, noRecording()
+	case errors.As(err, &refused) && refused.Status == http.StatusRequestEntityTooLarge: // it fits no message: read it as a file
+		return d.readManifest(ctx, id)
+	case err != nil:
+		return nil, unanswered(err, "recorder")
+	}
+	return manifest, nil
+}
+
+func (d *door) readManifest(ctx context.Context, id string) (json.RawMessage, error) {
+	var manifest []byte
+	for {
+		part, err := d.askFile(ctx, query.FileQuestion{Recording: id, File: "manifest.json", Offset: int64(len(manifest)), Length: query.MaxRead})
+		if err != nil {
+			return nil, err
+		}
+		if part.Size > maxManifest {
+			return nil, fmt.Errorf("read manifest of %s: %d bytes are too many", id, part.Size)
+		}
+		if manifest = append(manifest, part.Data...); len(part.Data) == 0 || int64(len(manifest)) >= part.Size {
+			return manifest, nil
+		}
+	}
 }
 
 func noRecording() error {
