@@ -46,7 +46,7 @@ func (c *benchE2ECmd) Validate() error {
 	if c.Listeners < 1 || c.Seconds < 1 {
 		return errors.New("--listeners, --seconds: at least 1")
 	}
-	return nil
+	return c.Room.check()
 }
 
 // published is what publish --json says.

@@ -20,7 +20,7 @@ import (
 
 type doctorCmd struct {
 	Listen string `default:"127.0.0.1:8080" help:"Address on which airloom is to serve."`
-	Data   string `default:".airloom" help:"Folder for the log and recordings (it is not made)."`
+	Data   string `type:"path" placeholder:"DIR" help:"Folder for the log and recordings; it is not made (default: that of airloom up)."`
 	NATS   string `name:"nats" help:"Check this NATS too (URL)."`
 	URL    string `name:"url" help:"Check this edge too (URL)."`
 	JSON   bool   `name:"json" help:"Print one object."`
@@ -45,6 +45,9 @@ type finding struct {
 func (c *doctorCmd) Run(p *program) error {
 	ctx, cancel := context.WithTimeout(p.ctx, 20*time.Second)
 	defer cancel()
+	if c.Data == "" {
+		c.Data = filepath.Join(dataHome(), "airloom")
+	}
 	findings := []finding{
 		checkPort(ctx, c.Listen), checkData(c.Data), checkDisk(c.Data), checkClock(), checkFFmpeg(ctx),
 	}
@@ -231,7 +234,7 @@ func compareClocks(answer *http.Response, before time.Time) []finding {
 	}
 	f := finding{Check: "skew", OK: true}
 	skew := theirs.Sub(before) // theirs is cut to a second
-	f.Found = fmt.Sprintf("the edge's clock is within 2 s of this one")
+	f.Found = "the edge's clock is within 2 s of this one"
 	if skew < -2*time.Second || skew > 2*time.Second {
 		f.OK = false
 		f.Found = fmt.Sprintf("the edge's clock is %v off", skew.Round(time.Second))

@@ -39,7 +39,7 @@ func (c *listenCmd) Validate() error {
 	case c.For < 0, c.Tracks < 0:
 		return errors.New("--for, --tracks: must not be negative")
 	}
-	return nil
+	return c.Room.check()
 }
 
 // Run listens.

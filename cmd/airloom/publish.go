@@ -58,7 +58,7 @@ func (c *publishCmd) Validate() error {
 	case c.Bitrate < 0 || c.Bitrate > 0 && (c.Bitrate < 6000 || c.Bitrate > 510000):
 		return errors.New("--bitrate: Opus takes 6000 to 510000")
 	}
-	return nil
+	return c.Room.check()
 }
 
 // Run publishes.

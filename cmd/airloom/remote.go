@@ -31,9 +31,17 @@ func (r remote) participant(p *program, roomName, name string) participant.Confi
 // roomName is a room's name as a flag or an argument; the parser refuses what is none.
 type roomName string
 
-// Validate is called by the parser.
+// Validate is called by the parser for what stands on the command line.
 func (n roomName) Validate() error {
 	return subject.Room(string(n))
+}
+
+// check is for a command's Validate: it sees what a variable says, too. That there is none is for the parser to say.
+func (n roomName) check() error {
+	if n == "" {
+		return nil
+	}
+	return n.Validate()
 }
 
 // join joins and says plainly what stood in the way.
