@@ -378,6 +378,10 @@ func TestPages(t *testing.T) {
 			t.Errorf("%s: %d %s %v", path, a.StatusCode, a.body, a.Header)
 		}
 	}
+	if a := h.do("GET", "/rom/hall", "", "", "Accept", "text/html,*/*"); a.StatusCode != http.StatusNotFound || string(a.body) != "<!doctype html>app" {
+		t.Errorf("a person who is lost: %d %s", a.StatusCode, a.body)
+	}
+	h.do("GET", "/rom/hall", "", "").refused(t, "a program that is lost", http.StatusNotFound, "no_such_path")
 	script := h.do("GET", "/assets/app-x7.js", "", "")
 	if !strings.Contains(script.Header.Get("Cache-Control"), "immutable") || script.Header.Get("Content-Type") != "text/javascript; charset=utf-8" {
 		t.Errorf("asset: %v", script.Header)
@@ -390,7 +394,7 @@ func TestPages(t *testing.T) {
 		t.Errorf("If-None-Match: %d", a.StatusCode)
 	}
 	bare := build(t, func(_ *Config, deps *Deps) { deps.Pages = nil })
-	if a := bare.do("GET", "/", "", ""); a.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(a.body), "npm") {
+	if a := bare.do("GET", "/", "", ""); a.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(a.body), "./task build") {
 		t.Errorf("not built: %d %s", a.StatusCode, a.body)
 	}
 }

@@ -95,7 +95,7 @@ func (p pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		notBuilt(w)
 		return
 	case !ok:
-		problem.Write(w, problem.New(http.StatusNotFound, "no_such_path", "There is nothing at this path."))
+		p.lost(w, r)
 		return
 	}
 	h := w.Header()
@@ -108,18 +108,30 @@ func (p pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(file.body))
 }
 
+// lost is the application's own page for people, a problem document for programs.
+func (p pages) lost(w http.ResponseWriter, r *http.Request) {
+	index, ok := p.files["/index.html"]
+	if !ok || !strings.Contains(r.Header.Get("Accept"), "text/html") {
+		problem.Write(w, problem.New(http.StatusNotFound, "no_such_path", "There is nothing at this path."))
+		return
+	}
+	w.Header().Set("Content-Type", index.kind)
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusNotFound)
+	_, _ = w.Write(index.body) // a receiver that has gone needs no answer
+}
+
 // application says whether a path is one that the pages route themselves.
 func application(name string) bool {
-	switch name {
-	case "/", "/recordings", "/operations":
+	if name == "/" || name == "/recordings" {
 		return true
 	}
-	for _, head := range []string{"/room/", "/listen/", "/studio/", "/recordings/", "/call/"} {
-		if rest, ok := strings.CutPrefix(name, head); ok && rest != "" && !strings.Contains(rest, ".") {
+	for _, head := range []string{"/room/", "/listen/", "/studio/", "/recordings/"} {
+		if rest, ok := strings.CutPrefix(name, head); ok && rest != "" && !strings.Contains(rest, "/") {
 			return true
 		}
 	}
-	return name == "/room" || name == "/listen" || name == "/studio" || name == "/call"
+	return false
 }
 
 func notBuilt(w http.ResponseWriter) {
@@ -128,7 +140,7 @@ func notBuilt(w http.ResponseWriter) {
 	w.WriteHeader(http.StatusServiceUnavailable)
 	fmt.Fprint(w, `<!doctype html><html lang="en"><meta charset="utf-8"><title>airloom</title>
 <h1>This airloom was built without its pages</h1>
-<p>The API and the command line work. To have the pages too, run <code>npm ci &amp;&amp; npm run build</code> in <code>web/</code>
-and build the program again; the README says it step by step.</p></html>
+<p>The API and the command line work. To have the pages too, run <code>./task build</code>
+in its folder; the README says what that needs.</p></html>
 `)
 }
