@@ -139,6 +139,17 @@ func quick() Config {
 // recorder runs one; stop ends it and returns what Run said.
 func (r *region) recorder(cfg Config, store Store) (rec *Recorder, stop func() error) {
 	r.t.Helper()
+	rec, stop = r.recorderThatMayFail(cfg, store)
+	r.t.Cleanup(func() {
+		if err := stop(); err != nil {
+			r.t.Errorf("recorder: %v", err)
+		}
+	})
+	return rec, stop
+}
+
+func (r *region) recorderThatMayFail(cfg Config, store Store) (rec *Recorder, stop func() error) {
+	r.t.Helper()
 	b := r.connect(bus.Recorder)
 	log := eventlog.New(b, "eu", "recorder-test", defaults, quiet)
 	logger := quiet
@@ -153,18 +164,8 @@ func (r *region) recorder(cfg Config, store Store) (rec *Recorder, stop func() e
 	done := make(chan error, 1)
 	go func() { done <- rec.Run(ctx) }()
 	stop = sync.OnceValue(func() error { cancel(); return <-done })
-	r.t.Cleanup(func() {
-		if err := stop(); err != nil {
-			r.t.Errorf("recorder: %v", err)
-		}
-	})
+	r.t.Cleanup(func() { _ = stop() })
 	return rec, stop
-}
-
-// killed makes a store that fails from now on, so that its recorder can leave nothing behind, and stops that recorder.
-func kill(stop func() error, store *faulty) {
-	store.fail(func(string, string) bool { return true })
-	_ = stop() // it says that it could not finish
 }
 
 func until(t *testing.T, what string, ok func() bool) {

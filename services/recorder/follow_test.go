@@ -1,0 +1,247 @@
+package recorder
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"airloom/internal/frame"
+	"airloom/internal/recording"
+	"airloom/internal/room"
+)
+
+// celt20 is a valid 20 ms frame with a mark in it.
+func celt20(mark uint32) []byte { return []byte{31 << 3, byte(mark), byte(mark >> 8), 1} }
+
+func audio(t *testing.T, epoch uint8, seq uint32, count int) *frame.Packet {
+	t.Helper()
+	frames := make([][]byte, count)
+	for i := range frames {
+		frames[i] = celt20(seq + uint32(i))
+	}
+	b, err := frame.AppendAudio(nil, frame.Header{Handle: 7, Epoch: epoch, Seq: seq, Timestamp: seq * 960}, frames...)
+	return parsed(t, b, err)
+}
+
+func silence(t *testing.T, epoch uint8, seq uint32, span uint16) *frame.Packet {
+	t.Helper()
+	b, err := frame.AppendSilence(nil, frame.Header{Handle: 7, Epoch: epoch, Seq: seq, Timestamp: seq * 960}, span, 8)
+	return parsed(t, b, err)
+}
+
+func parsed(t *testing.T, b []byte, err error) *frame.Packet {
+	t.Helper()
+	p := new(frame.Packet)
+	if err == nil {
+		_, err = frame.Parse(b, p)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func testFollow() *follow {
+	return newFollow("hall", recording.Track{Track: frame.TrackID(7), FrameMS: 20}, 7)
+}
+
+// entry is one thing in the order in which it really happened: a pack in the log, or an event.
+type entry struct {
+	pos   uint64 // of a pack
+	pack  *frame.Packet
+	event func(*follow)
+}
+
+// readAs is a recorder that folds events up to `ahead` entries before it must.
+func readAs(history []entry, ahead func() int) (segments []string, gaps []room.GapDeclared) {
+	f := testFollow()
+	out := map[string][]byte{}
+	keep := func(list []*recording.Segment) {
+		for _, s := range list {
+			b, err := s.Append(nil)
+			if err != nil {
+				panic(err)
+			}
+			key := fmt.Sprintf("%d-%d", s.Epoch, s.First)
+			if out[key] != nil {
+				panic("segment " + key + " closed twice")
+			}
+			out[key] = b
+		}
+	}
+	events, read := 0, uint64(0)
+	for i, e := range history {
+		for ; events < min(len(history), max(i, i+ahead())); events++ {
+			if h := history[events]; h.event != nil {
+				h.event(f)
+			}
+		}
+		if e.pack != nil {
+			f.add(e.pos, e.pack)
+			read = e.pos
+		}
+		keep(f.closable(read))
+	}
+	for ; events < len(history); events++ {
+		if h := history[events]; h.event != nil {
+			h.event(f)
+		}
+	}
+	keep(f.closable(read))
+	gaps = f.undeclared(f.closing.through)
+	for _, g := range gaps {
+		f.declare(g)
+	}
+	keep(f.closable(read))
+	keep(f.rest())
+	for key, b := range out {
+		segments = append(segments, fmt.Sprintf("%s %x", key, b))
+	}
+	slices.Sort(segments)
+	return segments, gaps
+}
+
+// Whatever the speaker, the edges and the order of reading do: every recorder closes the same segments. What it may rest
+// on is that a pack is read only once all events are folded that were there before it.
+func TestEveryOrderOfReadingGivesTheSameSegments(t *testing.T) {
+	for seed := range uint64(150) {
+		random := rand.New(rand.NewPCG(seed, 9))
+		history := someHistory(t, random)
+		want, wantGaps := readAs(history, func() int { return 0 })
+		for range 5 {
+			got, gaps := readAs(history, func() int { return random.IntN(40) })
+			if !slices.Equal(got, want) || !reflect.DeepEqual(gaps, wantGaps) {
+				t.Fatalf("seed %d: %d and %d segments differ, gaps %v and %v", seed, len(got), len(want), gaps, wantGaps)
+			}
+		}
+		late, lateGaps := readAs(history, func() int { return len(history) })
+		if !slices.Equal(late, want) || !reflect.DeepEqual(lateGaps, wantGaps) {
+			t.Fatalf("seed %d: made anew, %d and %d segments differ", seed, len(late), len(want))
+		}
+	}
+}
+
+// someHistory is a track with holes, copies, late packs, silences, gaps and an end after which packs still come.
+func someHistory(t *testing.T, random *rand.Rand) (out []entry) {
+	t.Helper()
+	pos := uint64(0)
+	pack := func(p *frame.Packet) { pos++; out = append(out, entry{pos: pos, pack: p}) }
+	event := func(f func(*follow)) { out = append(out, entry{event: f}) }
+	var held []*frame.Packet
+	seq := uint32(0)
+	epoch := uint8(0)
+	for range 60 + random.IntN(200) {
+		n := 1 + random.IntN(10)
+		switch random.IntN(12) {
+		case 0: // lost
+		case 1:
+			held = append(held, audio(t, epoch, seq, n))
+		case 2:
+			n = 1 + random.IntN(300)
+			pack(silence(t, epoch, seq, uint16(n)))
+		case 3:
+			g := room.GapDeclared{Track: frame.TrackID(7), Epoch: epoch, From: seq, To: seq + uint32(n) - 1, Reason: room.PublisherDropped}
+			if random.IntN(2) == 0 {
+				g.Through = max(pos, 1)
+			}
+			event(func(f *follow) { f.declare(g) })
+		case 4:
+			if len(held) > 0 {
+				pack(held[0])
+				held = held[1:]
+			}
+			pack(audio(t, epoch, seq, n))
+		default:
+			pack(audio(t, epoch, seq, n))
+			if random.IntN(4) == 0 {
+				pack(audio(t, epoch, seq, n))
+			}
+		}
+		seq += uint32(n)
+		if random.IntN(150) == 0 {
+			seq, epoch = 0, epoch+1
+		}
+	}
+	known, last := random.IntN(2) == 0, int64(seq)+int64(random.IntN(30))-1
+	event(func(f *follow) { f.end(time.Now(), known, epoch, last) })
+	for range random.IntN(3) {
+		if len(held) > 0 {
+			pack(held[0])
+			held = held[1:]
+		}
+	}
+	through := max(pos, 1)
+	for _, p := range held { // a frozen edge thaws between the decision and the fact
+		pack(p)
+	}
+	event(func(f *follow) {
+		f.declare(room.GapDeclared{Track: frame.TrackID(7), Epoch: closingEpoch, From: closingSeq, To: closingSeq, Through: through})
+	})
+	for range random.IntN(5) {
+		pack(audio(t, epoch+uint8(random.IntN(2)), seq-min(seq, uint32(random.IntN(20))), 10))
+	}
+	return out
+}
+
+func TestLastSeq(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		do   func(*follow)
+		want int64
+	}{
+		{"nothing", func(*follow) {}, -1},
+		{"the highest seq", func(f *follow) { f.add(1, audio(t, 0, 40, 10)) }, 49},
+		{"silence counts", func(f *follow) { f.add(1, silence(t, 0, 0, 700)) }, 699},
+		{"what the speaker said", func(f *follow) { f.add(1, audio(t, 0, 0, 10)); f.end(time.Now(), true, 0, 99) }, 99},
+		{"nothing came of it", func(f *follow) { f.end(time.Now(), true, 0, 99) }, 99},
+		{"more came than was said", func(f *follow) { f.add(1, audio(t, 0, 0, 10)); f.end(time.Now(), true, 0, 3) }, 9},
+		{"a wild claim", func(f *follow) { f.add(1, audio(t, 0, 0, 10)); f.end(time.Now(), true, 0, closingSeq) }, 9},
+		{"of another epoch", func(f *follow) { f.add(1, audio(t, 0, 0, 10)); f.end(time.Now(), true, 1, 99) }, 9},
+	} {
+		f := testFollow()
+		c.do(f)
+		f.declare(room.GapDeclared{Epoch: closingEpoch, From: closingSeq, To: closingSeq, Through: 10})
+		if got := f.lastSeq(0); got != c.want {
+			t.Errorf("%s: %d, want %d", c.name, got, c.want)
+		}
+	}
+}
+
+func TestASegmentWithNothingInItIsNotStored(t *testing.T) {
+	f := testFollow()
+	f.add(1, audio(t, 0, 0, 1))
+	f.add(2, audio(t, 0, 1600, 1))
+	f.end(time.Now(), true, 0, 1600)
+	f.declare(room.GapDeclared{Epoch: closingEpoch, From: closingSeq, To: closingSeq, Through: 2})
+	for _, g := range f.undeclared(2) {
+		f.declare(g)
+	}
+	var firsts []uint32
+	for _, s := range f.rest() {
+		firsts = append(firsts, s.First)
+	}
+	if !slices.Equal(firsts, []uint32{0, 1500}) {
+		t.Errorf("segments from %v", firsts)
+	}
+}
+
+func TestSubtract(t *testing.T) {
+	for _, c := range []struct {
+		from []frame.Range
+		cut  frame.Range
+		want []frame.Range
+	}{
+		{[]frame.Range{{From: 0, To: 9}}, frame.Range{From: 3, To: 5}, []frame.Range{{From: 0, To: 2}, {From: 6, To: 9}}},
+		{[]frame.Range{{From: 0, To: 9}}, frame.Range{From: 0, To: 9}, nil},
+		{[]frame.Range{{From: 0, To: 9}, {From: 20, To: 29}}, frame.Range{From: 5, To: 24}, []frame.Range{{From: 0, To: 4}, {From: 25, To: 29}}},
+		{[]frame.Range{{From: 5, To: 9}}, frame.Range{From: 0, To: 4}, []frame.Range{{From: 5, To: 9}}},
+		{[]frame.Range{{From: 5, To: frame.MaxSeq}}, frame.Range{From: 6, To: frame.MaxSeq}, []frame.Range{{From: 5, To: 5}}},
+	} {
+		if got := subtract(c.from, c.cut); !slices.Equal(got, c.want) {
+			t.Errorf("%v without %v = %v, want %v", c.from, c.cut, got, c.want)
+		}
+	}
+}
