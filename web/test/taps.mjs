@@ -8,7 +8,7 @@ const fromPage = ({ pcm, ...rest }) => ({ ...rest, samples: new Float32Array(Uin
 export async function tapMicrophone(page) {
   await page.evaluate(() => {
     const [source] = window.__airloom.sources
-    const reader = new MediaStreamTrackProcessor({ track: source.track.clone() }).readable.getReader()
+    const reader = new MediaStreamTrackProcessor({ track: source.track.clone(), maxBufferSize: 1000 }).readable.getReader()
     const tap = (window.__micTap = { blocks: [], rate: 0, frames: 0, startMs: Infinity, on: true })
     const read = async () => {
       while (tap.on) {

@@ -17,6 +17,9 @@ export interface Microphone {
   label: string
 }
 
+/** Blocks of 10 ms that may wait for a busy worker; what comes after is lost, and declared as silence. */
+const CAPTURE_BLOCKS = 50
+
 /** Labels are empty until the person has allowed a microphone once. */
 export async function listMicrophones(): Promise<Microphone[]> {
   const devices = (await navigator.mediaDevices?.enumerateDevices()) ?? []
@@ -64,7 +67,7 @@ function microphoneError(error: unknown): AirloomError {
 export async function captureInput(track: MediaStreamTrack, context: () => Promise<AudioContext>): Promise<{ input: SourceInput; release(): void }> {
   const Processor = globalThis.MediaStreamTrackProcessor
   if (Processor) {
-    const { readable } = new Processor({ track: track as MediaStreamAudioTrack })
+    const { readable } = new Processor({ track: track as MediaStreamAudioTrack, maxBufferSize: CAPTURE_BLOCKS })
     return { input: { kind: 'stream', readable: readable as ReadableStream<AudioData> }, release: () => {} }
   }
   const audio = await context()

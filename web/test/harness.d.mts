@@ -1,0 +1,27 @@
+import type { BrowserContext, Page } from 'playwright-core'
+
+export interface Edge {
+  url: string
+  own: boolean
+  log: string
+  start(): Promise<void>
+  stop(signal?: NodeJS.Signals): Promise<void>
+  run(...args: string[]): string
+}
+export interface Browser {
+  context: BrowserContext
+  page: Page
+  problems: string[]
+  close(): Promise<void>
+}
+export const scratch: string
+export function freePort(): Promise<number>
+export function startEdge(): Promise<Edge>
+export function speechWav(seconds: number, voice?: number): string
+export function launch(options?: {
+  wav?: string
+  flags?: string[]
+  refuseMicrophone?: boolean
+  viewport?: { width: number; height: number }
+  colorScheme?: 'light' | 'dark'
+}): Promise<Browser>
