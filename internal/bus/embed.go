@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -28,6 +29,9 @@ type Server struct {
 // Embed starts a server on cfg.Dir and returns when it takes connections. Each message of a stream is fsynced
 // before it is acked.
 func Embed(cfg EmbedConfig, logger *slog.Logger) (*Server, error) {
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil { // the server itself would only not become ready
+		return nil, fmt.Errorf("start embedded NATS: its folder is not writable: %w", err)
+	}
 	s := &Server{passwords: map[Role]string{}}
 	opts := &server.Options{
 		ServerName: "airloom", JetStream: true, StoreDir: filepath.Clean(cfg.Dir),
