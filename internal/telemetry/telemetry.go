@@ -96,7 +96,7 @@ func setupMetrics(ctx context.Context, res *resource.Resource) (stop func(contex
 	if err != nil {
 		return nil, nil, fmt.Errorf("make Prometheus exporter: %w", err)
 	}
-	options := []metric.Option{metric.WithResource(res), metric.WithReader(fetched)}
+	options := []metric.Option{metric.WithResource(res), metric.WithReader(fetched), metric.WithView(bounded)}
 	if exports("METRICS") {
 		exporter, err := otlpmetrichttp.New(ctx)
 		if err != nil {
@@ -112,6 +112,11 @@ func setupMetrics(ctx context.Context, res *resource.Resource) (stop func(contex
 	// OpenMetrics carries the exemplars that lead from a histogram to a trace.
 	return provider.Shutdown, promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true}), nil
 }
+
+// bounded takes from HTTP metrics what a caller chooses freely: each Host header would be a series of its own.
+var bounded = metric.NewView(metric.Instrument{Name: "http.server.*"}, metric.Stream{
+	AttributeFilter: attribute.NewAllowKeysFilter("http.request.method", "http.response.status_code", "http.route", "error.type"),
+})
 
 // exports says whether a signal ("TRACES", "METRICS") goes to a collector.
 func exports(signal string) bool {

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
@@ -165,6 +166,27 @@ func TestWithoutACollectorMetricsAreThereAndNothingIsSent(t *testing.T) {
 	}
 	if body := fetch(t, metrics); !strings.Contains(body, "go_goroutine_count") {
 		t.Errorf("/metrics: %.500s", body)
+	}
+	if err := shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// Whoever sends requests must not be able to make series of metrics.
+func TestHTTPMetricsAreBounded(t *testing.T) {
+	shutdown, metrics, err := Setup(t.Context(), Config{Service: "airloom-test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := otelhttp.NewHandler(http.NotFoundHandler(), "test")
+	for _, host := range []string{"a.example", "b.example:81", "c.example:82"} {
+		r := httptest.NewRequest("GET", "/"+host, nil)
+		r.Host = host
+		h.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	body := fetch(t, metrics)
+	if n := strings.Count(body, "http_server_request_duration_seconds_count{"); n != 1 || strings.Contains(body, "a.example") {
+		t.Errorf("%d series:\n%.3000s", n, body)
 	}
 	if err := shutdown(t.Context()); err != nil {
 		t.Error(err)
