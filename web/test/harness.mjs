@@ -58,7 +58,7 @@ export async function startEdge() {
       clearTimeout(hard)
     },
     /** Runs the same program against this edge and gives what it prints. */
-    run: (...args) => execFileSync(BINARY, args, { encoding: 'utf8', timeout: 60_000 }),
+    run: (...args) => execFileSync(BINARY, args, { encoding: 'utf8', timeout: 60_000, env: { ...process.env, AIRLOOM_URL: edge.url } }),
   }
   await edge.start()
   process.on('exit', () => child?.kill('SIGKILL'))

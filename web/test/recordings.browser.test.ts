@@ -11,7 +11,7 @@ afterAll(() => edge.stop())
 
 test('a recording appears, plays and is downloaded', async () => {
   const ann = await arrive('Ann', 0)
-  edge.run('room', '--url', edge.url, 'create', 'taped', '--keep', 'record')
+  edge.run('room', 'create', 'taped', '--keep', 'record')
   await goLive(ann, edge, 'taped')
   await ann.page.waitForTimeout(6_000)
   await ann.page.click('text=Leave')

@@ -60,7 +60,7 @@ test('what is kept is shown before the microphone opens', async () => {
     ['kept-rewind', 'rewind', 'kept for rewind'],
     ['kept-none', 'none', 'Nothing is kept'],
   ] as const) {
-    edge.run('room', '--url', edge.url, 'create', room, '--keep', keep)
+    edge.run('room', 'create', room, '--keep', keep)
     const ann = await someone('Ann', 0)
     await ann.page.addInitScript(() => {
       const media = navigator.mediaDevices
@@ -103,7 +103,7 @@ test('a browser without what is needed is told what it lacks', async () => {
 })
 
 test('a full room says so', async () => {
-  edge.run('room', '--url', edge.url, 'create', 'small', '--capacity', '1')
+  edge.run('room', 'create', 'small', '--capacity', '1')
   const ann = await someone('Ann', 0)
   const bo = await someone('Bo', 1)
   await goLive(ann, edge, 'small')
@@ -120,10 +120,10 @@ test('a full room says so', async () => {
 })
 
 test('a closed room says so, before entering and to those inside', async () => {
-  edge.run('room', '--url', edge.url, 'create', 'closing')
+  edge.run('room', 'create', 'closing')
   const ann = await someone('Ann', 0)
   await goLive(ann, edge, 'closing')
-  edge.run('room', '--url', edge.url, 'close', 'closing')
+  edge.run('room', 'close', 'closing')
   expect(await (await ann.page.waitForSelector('[data-error=room_closed]')).textContent()).toContain('The room is closed')
   const bo = await someone('Bo')
   await bo.page.goto(`${edge.url}/room/closing`)
