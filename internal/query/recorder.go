@@ -15,11 +15,11 @@ import (
 type (
 	RecordingsQuestion struct {
 		Room  string `json:"room,omitempty"`  // of this room alone; "": of all
-		After string `json:"after,omitempty"` // recordings behind this id; "": from the first
+		After string `json:"after,omitempty"` // recordings older than this one; "": from the newest
 	}
 	Recordings struct {
-		Recordings []Recording `json:"recordings"`
-		More       bool        `json:"more"` // ask again with after = the last id
+		Recordings []Recording `json:"recordings"` // the newest first: ids sort by time
+		More       bool        `json:"more"`       // ask again with after = the last id
 	}
 	Recording struct {
 		Recording string          `json:"recording"`
