@@ -88,7 +88,7 @@ func (e *Edge) admit(r *helloRequest) (auth.Claims, error) {
 		return none, err
 	}
 	if err := claims.For(r.Room); err != nil {
-		return none, err
+		return none, refuse("bad_room", closeForbidden, "%v", err)
 	}
 	if r.Listen && !claims.Grants.Listen {
 		return none, refuse("forbidden", closeForbidden, "this token does not allow listening")
