@@ -66,7 +66,7 @@ func (f natsFlags) connect(ctx context.Context, role bus.Role, logger *slog.Logg
 	defer cancel()
 	if err := b.EnsureStreams(ctx, bus.Streams{Region: f.Region, Replicas: f.Replicas, LogAge: f.LogAge}); err != nil {
 		b.Close()
-		return nil, err
+		return nil, hint(err, "") // it says what to do itself; the advice for deadlines is about edges
 	}
 	return b, nil
 }
