@@ -11,23 +11,22 @@ import (
 const (
 	maxControl      = 1024      // control messages waiting for a socket
 	maxControlBytes = 512 << 10 // and their bytes, where more than one waits; past either the socket is closed as slow
-	patience        = 2 * time.Second
-	stuckAfter      = 10 * time.Second
-	closeAfter      = 2 * time.Second
 )
 
 // conn is the outgoing half of a socket. All that goes out after the handshake passes its worker: control messages
 // from a bounded queue and packets from the room's ring, whole messages in turn, so that nothing ever lands inside a
 // message that is half written.
 type conn struct {
-	net    net.Conn
+	net    *net.TCPConn
 	raw    syscall.RawConn
 	worker *worker
 
-	mu           sync.Mutex // guards control, controlBytes, closing
+	mu           sync.Mutex // guards all below, up to queued
 	control      [][]byte   // WebSocket frames waiting
 	controlBytes int
-	closing      bool
+	closing      bool // nothing is queued any more; a close frame is the last of the queue
+	written      bool // all of it has been written
+	finished     bool // the reading half is done
 
 	queued  atomic.Bool // it waits in the worker's list
 	full    atomic.Bool // its kernel buffer is: the ten seconds of the worker are its judge, not pongs
@@ -70,20 +69,26 @@ func (c *conn) send(frame []byte) {
 	c.worker.wakeConn(c)
 }
 
-// close sends a close frame after all that is queued, and cuts the connection when the peer does not answer in time.
+// close sends a close frame after all that is queued, and cuts the connection when the peer does not end it in time.
 func (c *conn) close(code int, reason string) {
+	frame := closeMessage(code, reason)
 	c.mu.Lock()
 	if c.closing {
 		c.mu.Unlock()
 		return
 	}
 	c.closing = true
-	frame := closeMessage(code, reason)
 	c.control = append(c.control, frame)
 	c.controlBytes += len(frame)
 	c.mu.Unlock()
 	c.worker.wakeConn(c)
-	time.AfterFunc(closeAfter, func() { c.net.Close() })
+	time.AfterFunc(c.worker.limits.close, func() { c.net.Close() })
+}
+
+func (c *conn) isClosing() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closing
 }
 
 // cut ends the connection without a word: its peer does not read.
@@ -94,12 +99,34 @@ func (c *conn) cut() {
 	c.net.Close()
 }
 
-// takeControl moves waiting control messages to dst.
-func (c *conn) takeControl(dst [][]byte) [][]byte {
+// finish is called by the reading half when it is done: the connection ends as soon as what is queued has been written.
+func (c *conn) finish() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	dst = append(dst, c.control...)
-	return dst
+	c.finished = true
+	if !c.closing || c.written {
+		c.closing = true
+		c.net.Close()
+	}
+}
+
+// end is called by the worker when a closing connection's queue is empty: nothing will ever be written again.
+func (c *conn) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.written = true
+	if c.finished {
+		c.net.Close()
+		return
+	}
+	_ = c.net.CloseWrite() // the reading half waits for the peer's end
+}
+
+// takeControl moves waiting control messages to dst; last says that the connection is closing and only they remain.
+func (c *conn) takeControl(dst [][]byte) (frames [][]byte, last bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return append(dst, c.control...), c.closing
 }
 
 // dropControl forgets the first n control messages: they were written.
@@ -114,18 +141,4 @@ func (c *conn) dropControl(n int) {
 		return
 	}
 	c.control = c.control[n:]
-}
-
-// sendLast queues an encoded close frame that is not ours and lets nothing follow it.
-func (c *conn) sendLast(frame []byte) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closing {
-		return
-	}
-	c.closing = true
-	c.control = append(c.control, frame)
-	c.controlBytes += len(frame)
-	c.worker.wakeConn(c)
-	time.AfterFunc(closeAfter, func() { c.net.Close() })
 }

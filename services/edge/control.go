@@ -16,7 +16,7 @@ const (
 	protocolVersion = 1
 	controlDepth    = 8
 	requestWithin   = 4 * time.Second
-	maxQueue        = 20
+	maxID           = 1<<53 - 1 // what every JSON reader holds exactly
 	endWithin       = 20 * time.Second
 )
 
@@ -26,47 +26,41 @@ func (s *socket) control(b []byte) {
 		Type string `json:"type"`
 		ID   uint64 `json:"id"`
 	}
-	if !utf8.Valid(b) {
-		s.conn.close(1007, "text is not UTF-8")
-		return
-	}
 	if err := strict.Check(b, controlDepth); err != nil {
-		s.strike(strike("bad_message", "%v", err), closePolicy)
+		s.strike(strike("bad_message", "%v", err), closePolicy, 0)
 		return
 	}
-	if err := json.Unmarshal(b, &head); err != nil || head.ID == 0 {
-		s.strike(strike("bad_message", "a request has a type and an id of at least 1"), closePolicy)
+	if err := json.Unmarshal(b, &head); err != nil || head.ID == 0 || head.ID > maxID {
+		s.strike(strike("bad_message", "a request has a type and an id of 1 to 2⁵³−1"), closePolicy, 0)
 		return
 	}
 	if (s.session.Load() == nil) != (head.Type == "hello") {
-		s.fail(refuse("bad_message", closePolicy, "hello comes first, and once"), head.ID)
+		s.fail(refuse("bad_message", closePolicy, "hello comes first, and once"), 0)
 		return
 	}
 	if !s.rate.Allow() {
-		s.fail(refuse("rate", closePolicy, "too many requests: at most 20 at once and 5 a second"), head.ID)
+		s.fail(refuse("rate", closePolicy, "too many requests: at most 20 at once and 5 a second"), 0)
 		return
 	}
-	if fresh, frame := s.requests.begin(head.ID); !fresh {
-		if frame != nil {
-			s.conn.send(frame)
-		}
-		return
-	}
-	if head.Type == "hello" {
+	switch head.Type {
+	case "hello":
+		s.waiting.Stop()
 		s.hello(b)
-		return
+	case "ping": // nothing is done, so nothing is remembered
+		request(s, head.ID, b, func(r pingRequest) {
+			s.conn.send(text(pongMessage{Type: "pong", Re: r.ID, T: r.T, UnixUS: time.Now().UnixMicro()}))
+		})
+	default:
+		if s.session.Load().requests.begin(head.ID, s) {
+			s.dispatch(head.Type, head.ID, b)
+		}
 	}
-	s.dispatch(head.Type, head.ID, b)
 }
 
 // dispatch runs what is quick at once and queues what waits for the log.
 func (s *socket) dispatch(kind string, id uint64, b []byte) {
 	session := s.session.Load()
 	switch kind {
-	case "ping":
-		request(s, id, b, func(r pingRequest) {
-			s.answer(id, pongMessage{Type: "pong", Re: id, T: r.T, UnixUS: time.Now().UnixMicro()})
-		})
 	case "listen":
 		request(s, id, b, func(r listenRequest) {
 			if r.On && !session.grants().Listen {
@@ -97,7 +91,7 @@ func (s *socket) dispatch(kind string, id uint64, b []byte) {
 			s.later(id, func(ctx context.Context) { s.leave(ctx, session, id) })
 		})
 	default:
-		s.strike(strike("bad_message", "unknown type %.40q", kind), closePolicy)
+		s.strike(strike("bad_message", "unknown type %.40q", kind), closePolicy, id)
 	}
 }
 
@@ -105,54 +99,28 @@ func (s *socket) dispatch(kind string, id uint64, b []byte) {
 func request[R any](s *socket, id uint64, b []byte, f func(R)) {
 	var r R
 	if err := strict.Decode(b, controlDepth, &r); err != nil {
-		s.requests.finish(id, nil)
-		s.strike(strike("bad_message", "%v", err), closePolicy)
+		s.strike(strike("bad_message", "%v", err), closePolicy, id)
 		return
 	}
 	f(r)
 }
 
-// later runs f after the requests before it, off the reading goroutine: frames go on while the log is slow.
 func (s *socket) later(id uint64, f func(ctx context.Context)) {
-	q := &s.requests
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if len(q.queue) >= maxQueue {
-		go s.fail(refuse("rate", closePolicy, "too many requests waiting"), id)
-		return
-	}
-	q.queue = append(q.queue, func() {
-		ctx, cancel := context.WithTimeout(s.edge.ctx, requestWithin)
-		defer cancel()
-		f(ctx)
-	})
-	if q.busy {
-		return
-	}
-	q.busy = true
-	s.edge.background(func(context.Context) { q.drain() })
-}
-
-func (q *requests) drain() {
-	for {
-		q.mu.Lock()
-		if len(q.queue) == 0 {
-			q.busy = false
-			q.mu.Unlock()
-			return
-		}
-		f := q.queue[0]
-		q.queue = q.queue[1:]
-		q.mu.Unlock()
-		f()
+	if !s.session.Load().requests.later(s.edge, f) {
+		s.fail(refuse("rate", closePolicy, "too many requests waiting"), id)
 	}
 }
 
-func (s *socket) answer(id uint64, v any) {
-	frame := text(v)
-	s.requests.finish(id, frame)
-	s.conn.send(frame)
+// respond gives a request its answer, and keeps it for the same request to come again.
+func (s *socket) respond(id uint64, frame []byte) {
+	if session := s.session.Load(); session != nil {
+		session.requests.finish(id, frame, s)
+		return
+	}
+	s.conn.send(frame) // hello: its socket ends with it, or is a session's from here on
 }
+
+func (s *socket) answer(id uint64, v any) { s.respond(id, text(v)) }
 
 func (s *socket) ok(id uint64) { s.answer(id, okMessage{Type: "ok", Re: id}) }
 

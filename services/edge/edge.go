@@ -33,6 +33,7 @@ type Edge struct {
 	log     *eventlog.Log
 	logger  *slog.Logger
 	metrics *metrics
+	limits  limits
 	writers *writers
 	outbox  *outbox
 
@@ -47,8 +48,11 @@ type Edge struct {
 
 	ctx     context.Context // of all background work; ends when Run has drained
 	stop    context.CancelFunc
-	work    sync.WaitGroup
 	refolds chan *hub
+
+	starting sync.Mutex // guards stopped, and work against being added to while it is waited for
+	stopped  bool
+	work     sync.WaitGroup
 }
 
 // New checks the configuration and readies an edge; Run makes it work.
@@ -63,11 +67,12 @@ func New(cfg Config, b *bus.Bus, logger *slog.Logger) (*Edge, error) {
 	id := newID()
 	e := &Edge{
 		cfg: cfg, id: id, bus: b, logger: logger.With("edge", id), metrics: m,
-		log:     eventlog.New(b, cfg.Region, id, cfg.Defaults, logger),
-		writers: newWriters(m),
-		hubs:    map[string]*hub{}, sockets: map[*socket]struct{}{}, tracks: map[*track]struct{}{},
+		log:    eventlog.New(b, cfg.Region, id, cfg.Defaults, logger),
+		limits: defaultLimits(),
+		hubs:   map[string]*hub{}, sockets: map[*socket]struct{}{}, tracks: map[*track]struct{}{},
 		joins: map[string]*rate.Limiter{}, refolds: make(chan *hub, 1024),
 	}
+	e.writers = newWriters(m, &e.limits)
 	e.ctx, e.stop = context.WithCancel(context.Background())
 	e.outbox = newOutbox(b, id, m, e.tellLog)
 	return e, nil
@@ -94,25 +99,46 @@ func (e *Edge) Run(ctx context.Context) error {
 	}
 	e.stop()
 	err := group.Wait()
-	e.work.Wait()
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for _, h := range e.hubs {
-		h.close()
-	}
+	e.shut()
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}
 	return err
 }
 
-// background runs f until it is done or the edge has stopped; Run waits for it.
-func (e *Edge) background(f func(ctx context.Context)) {
+// shut ends what is left after the drain, and waits for it.
+func (e *Edge) shut() {
+	e.draining.Store(true) // it may not have come to a drain
+	for _, s := range e.socketsNow() {
+		s.conn.cut()
+	}
+	e.mu.Lock()
+	for _, h := range e.hubs {
+		h.close()
+	}
+	e.mu.Unlock()
+	e.starting.Lock()
+	e.stopped = true
+	e.starting.Unlock()
+	e.work.Wait()
+}
+
+var errStopped = errors.New("this edge has stopped")
+
+// background runs f until it is done; its context ends when the edge stops, and Run waits for it. It returns false when the
+// edge has stopped already: timers and NATS may call so late.
+func (e *Edge) background(f func(ctx context.Context)) bool {
+	e.starting.Lock()
+	defer e.starting.Unlock()
+	if e.stopped {
+		return false
+	}
 	e.work.Add(1)
 	go func() {
 		defer e.work.Done()
 		f(e.ctx)
 	}()
+	return true
 }
 
 // openHub gives the room's hub, opening it when this edge does not have it, and counts its user.
@@ -160,7 +186,7 @@ func (e *Edge) sweep(now int64) {
 	defer e.mu.Unlock()
 	for name, h := range e.hubs {
 		h.mu.Lock()
-		unused := h.users == 0 && now-h.idle > int64(hubLinger)
+		unused := h.users == 0 && now-h.idle > int64(e.limits.linger)
 		h.mu.Unlock()
 		if failed := isClosed(h.ready) && h.openErr != nil; unused || failed {
 			h.close()

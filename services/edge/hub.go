@@ -16,10 +16,8 @@ import (
 )
 
 const (
-	rosterEvery  = 100 * time.Millisecond // joins and leaves are gathered for so long
-	speakingLife = 3 * time.Second        // "speaks" is repeated each second; without a repeat it is over
-	hubLinger    = 5 * time.Second        // an unused hub stays open for so long
-	maxHeld      = 100_000                // events held while the room is being folded
+	rosterEvery = 100 * time.Millisecond // joins and leaves are gathered for so long
+	maxHeld     = 100_000                // events held while the room is being folded
 )
 
 // hub is a room on this edge: one subscription, one ring, the fold of the room's events, and the sockets that follow

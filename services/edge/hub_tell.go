@@ -75,7 +75,7 @@ func (h *hub) hush(now int64) {
 	defer h.mu.Unlock()
 	silent := map[string]bool{}
 	for track, at := range h.speaking {
-		if now-at > int64(speakingLife) {
+		if now-at > int64(h.edge.limits.speaking) {
 			delete(h.speaking, track)
 			silent[track] = false
 		}

@@ -7,8 +7,6 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-const auditEvery = 10 * time.Second
-
 // refoldSoon asks for the room to be folded anew: an event was missed.
 func (e *Edge) refoldSoon(h *hub) {
 	select {
@@ -28,7 +26,7 @@ func (e *Edge) mend(ctx context.Context) {
 		default:
 		}
 	})
-	audit := time.NewTicker(auditEvery)
+	audit := time.NewTicker(e.limits.audit)
 	defer audit.Stop()
 	for {
 		select {

@@ -34,6 +34,7 @@ const (
 	closeGoingAway    = 1001
 	closeProtocol     = 1002
 	closeUnsupported  = 1003
+	closeBadText      = 1007
 	closePolicy       = 1008
 	closeTooBig       = 1009
 	closeRestart      = 1012

@@ -17,9 +17,6 @@ import (
 	"airloom/internal/telemetry"
 )
 
-// awayAfterLoss is how long a session may be without a socket before the roster shows it as away.
-const awayAfterLoss = 3 * time.Second
-
 // session is one participant's stay in a room, as the edge that has its socket knows it. It outlives its sockets.
 type session struct {
 	edge     *Edge
@@ -37,6 +34,8 @@ type session struct {
 	warned bool // that the token is about to end
 	over   bool
 	lost   *time.Timer // runs while there is no socket
+
+	requests requests
 }
 
 // send gives a message to the newest socket; without one it is lost, and said again after the resume.
@@ -77,7 +76,7 @@ func (s *session) detach(c *conn) {
 	if len(s.conns) > 0 || s.over || s.lost != nil {
 		return
 	}
-	s.lost = time.AfterFunc(awayAfterLoss, func() {
+	s.lost = time.AfterFunc(s.edge.limits.away, func() {
 		s.edge.until(s.hub, "away", func(state *room.State) (room.Draft, error) {
 			if s.attached() {
 				return room.Draft{}, room.ErrNothingToDo
@@ -201,18 +200,18 @@ func (s *session) grants() room.Grants {
 	return s.claims.Grants.Grants
 }
 
-// checkToken runs once a second: a notice 60 s before the token ends, the end 30 s after it.
+// checkToken runs once a second: a notice before the token ends, the end a while after it.
 func (s *session) checkToken(now time.Time) {
 	s.mu.Lock()
 	expires, warn := s.claims.Expires, false
-	if !s.warned && now.After(expires.Add(-time.Minute)) {
+	if !s.warned && now.After(expires.Add(-s.edge.limits.notice)) {
 		s.warned, warn = true, true
 	}
 	s.mu.Unlock()
 	if warn {
 		s.send(text(tokenMessage{Type: "token", Expires: expires.Unix()}))
 	}
-	if now.After(expires.Add(30 * time.Second)) {
+	if now.After(expires.Add(s.edge.limits.grace)) {
 		s.hub.mu.Lock()
 		s.end(closeCodeOf(room.Expired))
 		s.hub.mu.Unlock()

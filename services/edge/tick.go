@@ -84,7 +84,7 @@ func (e *Edge) drain(ctx context.Context) {
 	}
 	e.tickTracks(nanotime() + int64(packEvery)) // closes every open pack
 	e.waitUntil(ctx, 5*time.Second, e.outbox.empty)
-	e.waitUntil(ctx, closeAfter+time.Second, func() bool { return len(e.socketsNow()) == 0 })
+	e.waitUntil(ctx, e.limits.close+time.Second, func() bool { return len(e.socketsNow()) == 0 })
 }
 
 func (e *Edge) moveAll() {

@@ -20,10 +20,10 @@ type writers struct {
 	next    atomic.Uint32
 }
 
-func newWriters(m *metrics) *writers {
+func newWriters(m *metrics, l *limits) *writers {
 	w := &writers{}
 	for range max(2, runtime.NumCPU()) {
-		w.workers = append(w.workers, newWorker(m))
+		w.workers = append(w.workers, newWorker(m, l))
 	}
 	return w
 }
@@ -45,6 +45,7 @@ func (w *writers) run(ctx context.Context) error {
 // and makes one pass over all that is due.
 type worker struct {
 	metrics *metrics
+	limits  *limits
 	wake    chan struct{}
 
 	mu     sync.Mutex // guards conns, shares
@@ -69,8 +70,8 @@ type share struct {
 	conns  []*conn
 }
 
-func newWorker(m *metrics) *worker {
-	w := &worker{metrics: m, wake: make(chan struct{}, 1)}
+func newWorker(m *metrics, l *limits) *worker {
+	w := &worker{metrics: m, limits: l, wake: make(chan struct{}, 1)}
 	w.write = func(fd uintptr) bool {
 		w.wrote, w.errno = writev(fd, w.vectors)
 		return true // never wait here: a full buffer is tried again on the next pass
@@ -171,8 +172,13 @@ func (w *worker) flush(c *conn, now int64) {
 		if c.ring != nil {
 			w.skipIfLate(c, now)
 		}
-		controls := w.gather(c)
+		controls, last := w.gather(c)
 		if len(w.messages) == 0 {
+			if last {
+				c.dead = true
+				c.end()
+				return
+			}
 			c.cursor += uint64(len(w.slots)) // its own packets
 			c.stuck = 0
 			return
@@ -188,20 +194,21 @@ func (w *worker) flush(c *conn, now int64) {
 }
 
 // gather collects, in the order of writing, the rest of a partly written message, control messages, and packets from
-// the cursor to the live edge. It returns how many are control messages.
-func (w *worker) gather(c *conn) (controls int) {
+// the cursor to the live edge. It returns how many are control messages, and whether the connection is closing and nothing
+// follows them.
+func (w *worker) gather(c *conn) (controls int, last bool) {
 	w.messages, w.slots = w.messages[:0], w.slots[:0]
 	if len(c.rest) > 0 {
 		w.messages = append(w.messages, c.rest)
 	}
 	before := len(w.messages)
-	w.messages = c.takeControl(w.messages)
+	w.messages, last = c.takeControl(w.messages)
 	if len(w.messages) > maxVectors {
 		w.messages = w.messages[:maxVectors]
 	}
 	controls = len(w.messages) - before
-	if c.ring == nil {
-		return controls
+	if c.ring == nil || last {
+		return controls, last
 	}
 	head := c.ring.head.Load()
 	for c.cursor+uint64(len(w.slots)) < head && len(w.messages) < maxVectors {
@@ -214,7 +221,7 @@ func (w *worker) gather(c *conn) (controls int) {
 			w.messages = append(w.messages, s.message)
 		}
 	}
-	return controls
+	return controls, last
 }
 
 // send tries one writev; false: the connection is gone.
@@ -292,7 +299,7 @@ func (w *worker) block(c *conn, now int64, progress bool) {
 	switch {
 	case c.stuck == 0 || progress:
 		c.stuck = now
-	case now-c.stuck > int64(stuckAfter):
+	case now-c.stuck > int64(w.limits.stuck):
 		w.metrics.slowClosed.Add(1)
 		c.dead = true
 		c.net.Close()
@@ -313,7 +320,7 @@ func (w *worker) skipIfLate(c *conn, now int64) {
 		return
 	}
 	next := c.ring.get(c.cursor)
-	if next != nil && now-next.at < int64(patience) {
+	if next != nil && now-next.at < int64(w.limits.patience) {
 		return
 	}
 	notice, missed := skipNotice(c.ring, c.session, c.cursor, head)
