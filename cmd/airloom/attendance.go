@@ -11,7 +11,6 @@ import (
 )
 
 type roomAttendanceCmd struct {
-	remote
 	Room roomName `arg:"" help:"Room."`
 	JSON bool     `name:"json" help:"Print one object."`
 }
@@ -33,9 +32,9 @@ type stay struct {
 }
 
 // Run counts.
-func (c *roomAttendanceCmd) Run(p *program) error {
+func (c *roomAttendanceCmd) Run(p *program, at *roomCmd) error {
 	fold := attendance{state: room.NewState(string(c.Room), room.Settings{}), stays: map[string]*stay{}}
-	err := c.eachLine(p, "v1/rooms/"+string(c.Room)+"/events", nil, fold.line)
+	err := at.eachLine(p, "v1/rooms/"+string(c.Room)+"/events", nil, fold.line)
 	if err != nil {
 		return fmt.Errorf("attendance of room %s: %w", c.Room, err)
 	}

@@ -17,6 +17,8 @@ import (
 )
 
 type roomCmd struct {
+	remote
+
 	List       roomListCmd       `cmd:"" help:"All rooms."`
 	Show       roomShowCmd       `cmd:"" help:"One room and who is in it, now or at a time."`
 	Events     roomEventsCmd     `cmd:"" help:"What happened in a room, one JSON object per line."`
@@ -27,13 +29,12 @@ type roomCmd struct {
 }
 
 type roomListCmd struct {
-	remote
 	JSON bool `name:"json" help:"Print the answer as one object."`
 }
 
 // Run lists rooms.
-func (c *roomListCmd) Run(p *program) error {
-	rooms, err := c.pages(p)
+func (c *roomListCmd) Run(p *program, at *roomCmd) error {
+	rooms, err := c.pages(p, at)
 	if err != nil {
 		return fmt.Errorf("list rooms: %w", err)
 	}
@@ -48,8 +49,8 @@ func (c *roomListCmd) Run(p *program) error {
 	return table.Flush()
 }
 
-func (c *roomListCmd) pages(p *program) ([]query.RoomCount, error) {
-	a, err := c.api(p)
+func (c *roomListCmd) pages(p *program, at *roomCmd) ([]query.RoomCount, error) {
+	a, err := at.api(p)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +68,6 @@ func (c *roomListCmd) pages(p *program) ([]query.RoomCount, error) {
 }
 
 type roomShowCmd struct {
-	remote
 	Room roomName `arg:"" help:"Room."`
 	At   string   `placeholder:"TIME" help:"As it was at this time (RFC 3339, as 2026-11-20T12:03:00Z)."`
 	JSON bool     `name:"json" help:"Print the answer as one object."`
@@ -87,8 +87,8 @@ func (c *roomShowCmd) Validate() error {
 }
 
 // Run shows a room.
-func (c *roomShowCmd) Run(p *program) error {
-	got, err := c.pages(p)
+func (c *roomShowCmd) Run(p *program, at *roomCmd) error {
+	got, err := c.pages(p, at)
 	if err != nil {
 		return fmt.Errorf("show room %s: %w", c.Room, err)
 	}
@@ -108,8 +108,8 @@ func (c *roomShowCmd) Run(p *program) error {
 	return table.Flush()
 }
 
-func (c *roomShowCmd) pages(p *program) (query.Roster, error) {
-	a, err := c.api(p)
+func (c *roomShowCmd) pages(p *program, at *roomCmd) (query.Roster, error) {
+	a, err := at.api(p)
 	if err != nil {
 		return query.Roster{}, err
 	}
@@ -136,7 +136,6 @@ func (c *roomShowCmd) pages(p *program) (query.Roster, error) {
 }
 
 type roomEventsCmd struct {
-	remote
 	Room   roomName `arg:"" help:"Room."`
 	Follow bool     `help:"Go on as new events come."`
 	After  uint64   `help:"Only events behind this position."`
@@ -144,7 +143,7 @@ type roomEventsCmd struct {
 }
 
 // Run prints events.
-func (c *roomEventsCmd) Run(p *program) error {
+func (c *roomEventsCmd) Run(p *program, at *roomCmd) error {
 	ask := url.Values{}
 	if c.Follow {
 		ask.Set("follow", "true")
@@ -152,7 +151,7 @@ func (c *roomEventsCmd) Run(p *program) error {
 	if c.After > 0 {
 		ask.Set("after", strconv.FormatUint(c.After, 10))
 	}
-	err := c.eachLine(p, "v1/rooms/"+string(c.Room)+"/events", ask, func(line []byte) error {
+	err := at.eachLine(p, "v1/rooms/"+string(c.Room)+"/events", ask, func(line []byte) error {
 		_, err := fmt.Fprintf(p.out, "%s\n", line)
 		return err
 	})
@@ -163,7 +162,6 @@ func (c *roomEventsCmd) Run(p *program) error {
 }
 
 type roomCreateCmd struct {
-	remote
 	Room     roomName `arg:"" help:"Room: 1-64 of a-z, 0-9, - and _."`
 	Keep     string   `enum:"none,rewind,record," default:"" help:"What of its sound is kept: none, rewind, record (default: the edge's)."`
 	Capacity *int     `help:"Participants at once; 0: no bound."`
@@ -184,7 +182,7 @@ func (c *roomCreateCmd) Validate() error {
 }
 
 // Run makes a room.
-func (c *roomCreateCmd) Run(p *program) error {
+func (c *roomCreateCmd) Run(p *program, at *roomCmd) error {
 	settings := map[string]any{} // what is not named stays as it is
 	if c.Keep != "" {
 		settings["keep"] = c.Keep
@@ -195,36 +193,34 @@ func (c *roomCreateCmd) Run(p *program) error {
 	body := maps.Clone(settings)
 	body["room"] = c.Room
 	done := fmt.Sprintf("room %s is open", c.Room)
-	err := c.change(p, http.MethodPost, "v1/rooms", body, c.JSON, done)
+	err := at.change(p, http.MethodPost, "v1/rooms", body, c.JSON, done)
 	var problem *participant.Problem
 	if errors.As(err, &problem) && problem.Code == "room_exists" {
-		return c.change(p, http.MethodPut, "v1/rooms/"+string(c.Room)+"/settings", settings, c.JSON, done)
+		return at.change(p, http.MethodPut, "v1/rooms/"+string(c.Room)+"/settings", settings, c.JSON, done)
 	}
 	return err
 }
 
 type roomCloseCmd struct {
-	remote
 	Room roomName `arg:"" help:"Room."`
 	JSON bool     `name:"json" help:"Print the answer as one object."`
 }
 
 // Run closes a room.
-func (c *roomCloseCmd) Run(p *program) error {
-	return c.change(p, http.MethodPost, "v1/rooms/"+string(c.Room)+"/close", nil, c.JSON, fmt.Sprintf("room %s is closed", c.Room))
+func (c *roomCloseCmd) Run(p *program, at *roomCmd) error {
+	return at.change(p, http.MethodPost, "v1/rooms/"+string(c.Room)+"/close", nil, c.JSON, fmt.Sprintf("room %s is closed", c.Room))
 }
 
 type roomRecordCmd struct {
-	remote
 	Room  roomName `arg:"" help:"Room."`
 	State string   `arg:"" enum:"on,off" help:"on or off."`
 	JSON  bool     `name:"json" help:"Print the answer as one object."`
 }
 
 // Run starts or stops a recording.
-func (c *roomRecordCmd) Run(p *program) error {
+func (c *roomRecordCmd) Run(p *program, at *roomCmd) error {
 	body := map[string]bool{"on": c.State == "on"}
-	return c.change(p, http.MethodPut, "v1/rooms/"+string(c.Room)+"/recording", body, c.JSON, fmt.Sprintf("recording of room %s is %s", c.Room, c.State))
+	return at.change(p, http.MethodPut, "v1/rooms/"+string(c.Room)+"/recording", body, c.JSON, fmt.Sprintf("recording of room %s is %s", c.Room, c.State))
 }
 
 func (r remote) ask(p *program, method, path string, params url.Values, body, result any) error {
