@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -160,7 +161,11 @@ func (s *stage) fold(roomName string, fact room.Fact) {
 }
 
 func (s *stage) due(apply bool) (lines []string) {
-	for _, task := range s.watch.Due(s.now) {
+	due := s.watch.Due(s.now)
+	slices.SortStableFunc(due, func(a, b task) int { // the order within a kind is the instance's own
+		return strings.Compare(a.draft.Fact.Type()+a.room+a.session, b.draft.Fact.Type()+b.room+b.session)
+	})
+	for _, task := range due {
 		switch f := task.draft.Fact.(type) {
 		case room.Away:
 			lines = append(lines, fmt.Sprintf("away %s %s from %s %s, expecting %d", task.room, f.Session, f.Edge, f.Reason, task.draft.Expect))

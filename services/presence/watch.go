@@ -1,6 +1,7 @@
 package presence
 
 import (
+	"cmp"
 	"errors"
 	"hash/fnv"
 	"slices"
@@ -108,16 +109,23 @@ func (w *watch) Due(now time.Time) []task {
 			due = w.add(due, s, now, w.leave)
 		}
 	}
-	slices.SortFunc(due, urgency)
+	slices.SortFunc(due, w.urgency)
 	return due
 }
 
-// urgency puts ghosts first: they are promised to be gone within 5 s.
-func urgency(a, b task) int {
+// urgency puts ghosts first: they are promised to be gone within 5 s. Beyond that each instance has an order of its own, so that
+// several who reap the same edge share the work instead of colliding at every session.
+func (w *watch) urgency(a, b task) int {
 	if c := strings.Compare(a.draft.Fact.Type(), b.draft.Fact.Type()); c != 0 {
 		return c // session.away before session.left
 	}
-	return strings.Compare(a.room+" "+a.session, b.room+" "+b.session)
+	return cmp.Compare(w.jitter(a.session, time.Hour), w.jitter(b.session, time.Hour))
+}
+
+// Stands says whether a task that was due is still to be done: nothing has happened to its session since.
+func (w *watch) Stands(t task) bool {
+	kind, id := t.draft.Fact.Subject()
+	return w.halls[t.room].state.LastOn(kind, id) == t.draft.Expect
 }
 
 // dead says whether an edge was silent too long. Several presences look at the same edges: each waits a little longer by a
