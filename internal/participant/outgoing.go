@@ -16,7 +16,10 @@ const (
 	// silenceRun is how many silent seqs are declared at once while silence lasts (the first goes out alone).
 	silenceRun = 10
 	// lateAfter is the age from which a frame that was not sent yet is no longer for live listeners.
-	lateAfter = 2 * time.Second
+	lateAfter = time.Second
+	// maxFlying bounds the backlog packets on their way unacked: an edge keeps each as it came until the log has it, and
+	// has room for 200 of a track.
+	maxFlying = 64
 )
 
 // outgoing is what a speaker holds of one track: the frames that are not acked, and how far each was sent. It is pure:
@@ -36,6 +39,7 @@ type outgoing struct {
 	acked         int64
 	live          int64
 	back, backEnd int64
+	flying        []int64 // last seqs of backlog packets on their way, in order
 
 	silent  bool   // the newest live seq sent was a silent one
 	audio   uint64 // audio frames added
@@ -94,6 +98,9 @@ func (o *outgoing) ack(seq int64) (news bool) {
 		return false
 	}
 	o.acked = seq
+	for len(o.flying) > 0 && o.flying[0] <= seq {
+		o.flying = o.flying[1:]
+	}
 	o.first = max(o.first, seq+1)
 	o.back = max(o.back, o.first)
 	o.backEnd = max(o.backEnd, o.back)
@@ -110,6 +117,7 @@ func (o *outgoing) resend(seq int64) (from, to int64) {
 	}
 	o.back = max(seq, o.first)
 	o.backEnd = max(o.backEnd, o.live)
+	o.flying = nil
 	return seq, o.first
 }
 
@@ -144,14 +152,16 @@ func (o *outgoing) takeLive(dst []byte, now time.Time) []byte {
 	return o.encode(dst, from, to, 0)
 }
 
-// takeBacklog appends the next backlog packet to dst while at most window seqs are on their way unacked.
-func (o *outgoing) takeBacklog(dst []byte, window int) []byte {
+// takeBacklog appends the next backlog packet to dst while at most window seqs, and not too many packets, are on their
+// way unacked. Of a track that is late altogether it gathers full packets; all says that no more frames will come.
+func (o *outgoing) takeBacklog(dst []byte, window int, all bool) []byte {
 	limit := min(o.backEnd, o.acked+1+int64(window))
-	if o.back >= limit {
+	if o.back >= limit || len(o.flying) >= maxFlying || o.late && !all && !o.full() && o.next-o.back < packFrames {
 		return dst
 	}
 	from, to := o.back, o.run(o.back, limit)
 	o.back = to
+	o.flying = append(o.flying, to-1)
 	return o.encode(dst, from, to, frame.Backlog)
 }
 

@@ -63,7 +63,7 @@ func TestOutgoingArrivesWhateverIsLost(t *testing.T) {
 		deliver := func(lost bool) bool {
 			message := o.takeLive(nil, now)
 			if len(message) == 0 {
-				message = o.takeBacklog(nil, 20)
+				message = o.takeBacklog(nil, 20, true)
 			}
 			if len(message) > 0 && !lost {
 				edge.take(t, message)
@@ -129,7 +129,7 @@ func TestOutgoingGivesUpTheOldestWhenFull(t *testing.T) {
 		t.Errorf("lost %d to %d, want 0 to 5", from, to)
 	}
 	edge := &sink{frames: map[uint32][]byte{}, lastLiv: -1}
-	edge.take(t, o.takeBacklog(nil, 100))
+	edge.take(t, o.takeBacklog(nil, 100, false))
 	if len(edge.frames) != 10 || edge.frames[5] == nil {
 		t.Errorf("%d frames sent again, want those from 5 to 14", len(edge.frames))
 	}
@@ -148,7 +148,7 @@ func TestBacklogIsPacedByAcks(t *testing.T) {
 	sent := func() (n int) {
 		for {
 			var p frame.Packet
-			message := o.takeBacklog(nil, 120)
+			message := o.takeBacklog(nil, 120, false)
 			if len(message) == 0 {
 				return n
 			}
@@ -164,6 +164,30 @@ func TestBacklogIsPacedByAcks(t *testing.T) {
 	o.ack(49)
 	if n := sent(); n != 50 {
 		t.Errorf("%d more after an ack of 50, want 50", n)
+	}
+}
+
+// An edge has room for 200 packets of a track: voice and silence in turns must not make more.
+func TestBacklogPacketsAreBounded(t *testing.T) {
+	o := newOutgoing(7, 0, 4, 1000)
+	o.late = true
+	now := time.Unix(1000, 0)
+	for n := range 500 {
+		o.add(opusFrame(n)[:n%2*5], false, now)
+	}
+	n := 0
+	for len(o.takeBacklog(nil, 500, false)) > 0 {
+		n++
+	}
+	if n != maxFlying {
+		t.Errorf("%d packets on their way, want %d", n, maxFlying)
+	}
+	o.ack(9)
+	for len(o.takeBacklog(nil, 500, false)) > 0 {
+		n++
+	}
+	if n != maxFlying+10 {
+		t.Errorf("%d packets after an ack of 10, want 10 more", n)
 	}
 }
 

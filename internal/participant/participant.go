@@ -29,7 +29,7 @@ type Config struct {
 	Agent  string      // what program this is
 
 	Patience time.Duration // how long to try to come back before giving up; 0: 60 s
-	Window   int           // backlog frames on their way unacked; 0: 500
+	Window   int           // backlog frames on their way unacked; 0: 1500
 
 	// Hear gets what is heard, in order, on the goroutine that reads: it must not block. See Receiver.Deliver.
 	Hear func(*Incoming, Heard)
@@ -140,7 +140,7 @@ func newParticipant(cfg Config, target string) *Participant {
 		cfg.Patience = time.Minute
 	}
 	if cfg.Window == 0 {
-		cfg.Window = 500
+		cfg.Window = 1500
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)

@@ -117,7 +117,7 @@ func (s *Speaker) takeBacklog(dst []byte, window int) []byte {
 		return dst
 	}
 	had := len(dst)
-	dst = s.out.takeBacklog(dst, window)
+	dst = s.out.takeBacklog(dst, window, s.ending)
 	if len(dst) > had && s.ending {
 		s.change()
 	}
