@@ -32,13 +32,14 @@ type commands struct {
 	Recorder recorderCmd `cmd:"" group:"services" help:"Run a recorder."`
 	Log      logCmd      `cmd:"" group:"services" help:"Make the log's streams in NATS."`
 
-	Publish publishCmd `cmd:"" group:"sound" help:"Send a file or a pipe into a room."`
-	Listen  listenCmd  `cmd:"" group:"sound" help:"Listen to a room: count, measure, write files."`
-	Room    roomCmd    `cmd:"" group:"rooms" help:"List, show, make, close and record rooms."`
-	Key     keyCmd     `cmd:"" group:"access" help:"Make a key pair that signs tokens."`
-	Token   tokenCmd   `cmd:"" group:"access" help:"Make a token that lets somebody into a room."`
-	Bench   benchCmd   `cmd:"" group:"care" help:"Measure a running airloom."`
-	Doctor  doctorCmd  `cmd:"" group:"care" help:"Check what airloom needs and say what to do."`
+	Publish   publishCmd   `cmd:"" group:"sound" help:"Send a file or a pipe into a room."`
+	Listen    listenCmd    `cmd:"" group:"sound" help:"Listen to a room: count, measure, write files."`
+	Room      roomCmd      `cmd:"" group:"rooms" help:"List, show, make, close and record rooms."`
+	Recording RecordingCmd `cmd:"" group:"rooms" help:"List, fetch, verify and export recordings."`
+	Key       keyCmd       `cmd:"" group:"access" help:"Make a key pair that signs tokens."`
+	Token     tokenCmd     `cmd:"" group:"access" help:"Make a token that lets somebody into a room."`
+	Bench     benchCmd     `cmd:"" group:"care" help:"Measure a running airloom."`
+	Doctor    doctorCmd    `cmd:"" group:"care" help:"Check what airloom needs and say what to do."`
 
 	Version versionFlag `help:"Print the version and exit." env:"-"`
 }
