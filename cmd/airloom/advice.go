@@ -61,7 +61,7 @@ func advice(err error) string {
 
 var codeAdvice = map[string]string{
 	"unauthorized":     "Get a new token: `airloom token` makes one, --token or AIRLOOM_TOKEN takes it.",
-	"forbidden":        "The token does not allow this: make one with the right it lacks (--speak, --listen, --record, --moderate).",
+	"forbidden":        "The token does not allow this: make one for this room, with the right it lacks (--speak, --listen, --record, --moderate).",
 	"bad_room":         "The token is for another room: give --room as in the token, or make a token for this room.",
 	"replaced":         "Somebody joined with the same identity: give each participant a token of its own.",
 	"room_closed":      "Open the room with `airloom room create R`.",
