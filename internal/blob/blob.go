@@ -189,6 +189,9 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 
 // List yields what lies directly below prefix (which ends with "/" or is empty), objects and folders of objects.
 func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[Object, error] {
+	if s.dir != nil {
+		return s.dir.list(prefix)
+	}
 	return func(yield func(Object, error) bool) {
 		it := s.bucket.List(&blob.ListOptions{Prefix: prefix, Delimiter: "/"})
 		for {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"strings"
@@ -51,6 +52,38 @@ func (d *folder) path(key string) (string, error) {
 		return "", fmt.Errorf("%q is not a key", key)
 	}
 	return filepath.Join(d.root, filepath.FromSlash(key)), nil
+}
+
+// list reads one directory; gocloud's walks all that lies below it.
+func (d *folder) list(prefix string) iter.Seq2[Object, error] {
+	return func(yield func(Object, error) bool) {
+		dir := d.root
+		if prefix != "" {
+			var err error
+			if dir, err = d.path(prefix); err != nil {
+				yield(Object{}, fmt.Errorf("list %s: %w", prefix, err))
+				return
+			}
+		}
+		entries, err := os.ReadDir(dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			yield(Object{}, fmt.Errorf("list %s: %w", prefix, err))
+			return
+		}
+		for _, e := range entries {
+			info, err := e.Info()
+			if err != nil || e.Name() == tmpDir { // gone since
+				continue
+			}
+			o := Object{Key: prefix + e.Name(), Size: info.Size(), Modified: info.ModTime()}
+			if e.IsDir() {
+				o.Key, o.Size = o.Key+"/", 0
+			}
+			if !yield(o, nil) {
+				return
+			}
+		}
+	}
 }
 
 type newFile struct {

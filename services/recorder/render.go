@@ -97,16 +97,15 @@ func (r *render) opus(ctx context.Context) error {
 	buffered := bufio.NewWriterSize(sum, 64<<10)
 	if err := errors.Join(r.write(ctx, buffered), buffered.Flush()); err != nil {
 		object.Abort()
-		if errors.Is(err, ogg.ErrGap) { // no player would get over it; the segments have all there is
-			r.track.Problem = "no .opus: " + ogg.ErrGap.Error()
-			r.track.SHA256 = ""
-			return nil
-		}
 		return err
 	}
+	r.track.SHA256, r.track.Seconds = r.digest.Sum(), float64(r.at)/frame.SampleRate
+	if r.track.Problem != "" {
+		object.Abort()
+		r.track.Fill = nil
+		return nil
+	}
 	r.track.File, r.track.Bytes, r.track.FileSHA256 = recording.OpusFile(r.track.Track), sum.bytes, hex.EncodeToString(sum.hash.Sum(nil))
-	r.track.SHA256 = r.digest.Sum()
-	r.track.Seconds = float64(r.at) / frame.SampleRate
 	return object.Commit()
 }
 
@@ -121,7 +120,19 @@ func (r *render) write(ctx context.Context, to io.Writer) (err error) {
 			return err
 		}
 	}
-	return r.out.Close(0)
+	return r.sound(r.out.Close(0))
+}
+
+// sound takes what became of writing sound. A gap of days ends the file, as no player gets over it, but not the account of
+// the track: its segments have all there is.
+func (r *render) sound(err error) error {
+	if errors.Is(err, ogg.ErrGap) {
+		r.track.Problem = "no .opus: " + ogg.ErrGap.Error()
+	}
+	if r.track.Problem != "" {
+		return nil
+	}
+	return err
 }
 
 func (r *render) epoch(ctx context.Context, e *epochPlan) error {
@@ -146,12 +157,12 @@ func (r *render) epoch(ctx context.Context, e *epochPlan) error {
 	}
 	r.lose(e, next, uint64(e.last)+1)
 	r.at += (int64(e.last) + 1) * e.samples()
-	if r.at <= r.out.Samples() {
+	if r.at <= r.out.Samples() || r.track.Problem != "" {
 		return nil
 	}
 	_, fill, err := r.out.Silence(r.out.Samples(), r.at-r.out.Samples()) // the end is missing: its time is kept
 	r.fill(fill)
-	return err
+	return r.sound(err)
 }
 
 func (e *epochPlan) samples() int64 { return int64(e.unit) * frame.UnitSamples }
@@ -202,15 +213,21 @@ func (r *render) item(e *epochPlan, it recording.Item) error {
 		}
 		r.digest.Add(it.Payload)
 		r.track.Frames++
+		if r.track.Problem != "" {
+			return nil
+		}
 		lost, err := r.out.Frame(at, it.Payload)
 		r.fill(lost)
-		return err
+		return r.sound(err)
 	case recording.Silent:
 		r.silent(seqs)
+		if r.track.Problem != "" {
+			return nil
+		}
 		lost, silent, err := r.out.Silence(at, int64(it.Span)*e.samples())
 		r.fill(lost)
 		r.fill(silent)
-		return err
+		return r.sound(err)
 	default: // its time is filled by what comes after it
 		r.gap(recording.Gap{SeqRange: seqs, Reason: it.Reason})
 		return nil
