@@ -22,6 +22,8 @@ export function launch(options?: {
   wav?: string
   flags?: string[]
   refuseMicrophone?: boolean
+  /** False: sound waits for a click, as in a browser at home. */
+  autoplay?: boolean
   viewport?: { width: number; height: number }
   colorScheme?: 'light' | 'dark'
 }): Promise<Browser>

@@ -92,7 +92,7 @@ function soundsIn(folder) {
 }
 
 /** A browser process with a profile of its own and, when given, a WAV as its microphone. */
-export async function launch({ wav, flags = [], refuseMicrophone = false, ...options } = {}) {
+export async function launch({ wav, flags = [], refuseMicrophone = false, autoplay = true, ...options } = {}) {
   const profile = mkdtempSync(join(scratch, 'profile-'))
   const args = [
     '--no-sandbox',
@@ -105,7 +105,7 @@ export async function launch({ wav, flags = [], refuseMicrophone = false, ...opt
     '--use-fake-device-for-media-stream',
     ...(refuseMicrophone ? ['--deny-permission-prompts'] : ['--use-fake-ui-for-media-stream']),
     ...(wav ? [`--use-file-for-fake-audio-capture=${wav}`] : []),
-    '--autoplay-policy=no-user-gesture-required',
+    `--autoplay-policy=${autoplay ? 'no-user-gesture-required' : 'document-user-activation-required'}`,
     ...flags,
   ]
   const context = await chromium.launchPersistentContext(profile, { executablePath: CHROMIUM, headless: true, args, ...options })

@@ -102,6 +102,17 @@ test('a browser without what is needed is told what it lacks', async () => {
   expect(await ann.page.isVisible('text=Allow the microphone')).toBe(false)
 })
 
+test('where sound waits for a click, one big button starts it', async () => {
+  const ann = await someone('Ann', 0)
+  const bo = await someone('Bo', undefined, { autoplay: false })
+  await goLive(ann, edge, 'blocked')
+  await listen(bo, edge, 'blocked')
+  await bo.page.click('button:has-text("Start the sound")')
+  await rosterUntil(bo.page, (who) => who.Ann === 'speaking', 10_000)
+  expect(await loudness(bo.page, 4_000)).toBeGreaterThan(0.005)
+  expect(await bo.page.isVisible('text=Start the sound')).toBe(false)
+})
+
 test('a full room says so', async () => {
   edge.run('room', 'create', 'small', '--capacity', '1')
   const ann = await someone('Ann', 0)

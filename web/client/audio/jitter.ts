@@ -38,7 +38,7 @@ const FADE = 96 // samples: 2 ms
 const STEER_MS = 5
 const SETTLED_MS = 1
 /** Farther behind than this: jump. */
-const JUMP_MS = 400
+const JUMP_MS = 250
 /** Sound waiting beyond this is dropped, oldest first. */
 const BOUND_MS = 10_000
 const QUIET_PEAK = 0.004

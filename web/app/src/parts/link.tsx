@@ -18,7 +18,10 @@ export function Banners({ stay }: { stay: Stay }) {
     <div class="banners" aria-live="polite">
       {stay.lost.value && (
         <p class="banner banner-warn" data-banner="lost">
-          <span class="spinner" /> The connection dropped. It comes back by itself; what you say meanwhile is sent afterwards.
+          <span class="spinner" />
+          {stay.publication.value && !stay.muted.value && stay.info.value?.keep !== 'none'
+            ? 'The connection dropped. It comes back by itself; what you say meanwhile is not heard live, but kept.'
+            : 'The connection dropped. It comes back by itself.'}
         </p>
       )}
       {stay.log.value === 'away' && (

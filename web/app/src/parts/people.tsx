@@ -45,7 +45,7 @@ export function People({ stay }: { stay: Stay }) {
 }
 
 function Speaker({ person, stay }: { person: Person; stay: Stay }) {
-  const speaking = stay.speaking.value.has(person.session) && !person.away
+  const speaking = stay.speaking.value.has(person.session) && !person.away && !stay.lost.value
   const state = person.away ? 'away' : person.muted ? 'muted' : speaking ? 'speaking' : 'quiet'
   return (
     <li class={`card ${state}`} data-identity={person.identity} data-state={state}>
@@ -98,7 +98,7 @@ function Face({ person }: { person: Person }) {
 }
 
 function hueOf(text: string): number {
-  let hash = 7
-  for (const character of text) hash = (hash * 31 + character.codePointAt(0)!) >>> 0
-  return (hash * 137) % 360
+  let hash = 0x811c9dc5 // FNV-1a
+  for (const character of text) hash = Math.imul(hash ^ character.codePointAt(0)!, 0x01000193)
+  return (hash >>> 8) % 360
 }
