@@ -70,15 +70,9 @@ func configs(cfg Streams) []jetstream.StreamConfig {
 
 func (b *Bus) ensure(ctx context.Context, cfg jetstream.StreamConfig) error {
 	for {
-		_, err := b.js.Stream(ctx, cfg.Name)
+		missing, err := b.attempt(ctx, cfg)
 		if err == nil {
 			return nil
-		}
-		if errors.Is(err, jetstream.ErrStreamNotFound) {
-			_, err = b.js.CreateStream(ctx, cfg)
-			if err == nil || errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-				return nil
-			}
 		}
 		if errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) {
 			return fmt.Errorf("open stream %s: this NATS has no JetStream: start nats-server with -js or a jetstream block: %w", cfg.Name, err)
@@ -86,8 +80,27 @@ func (b *Bus) ensure(ctx context.Context, cfg jetstream.StreamConfig) error {
 		// A cluster that is just forming refuses with several codes: try until the caller's patience ends.
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("open stream %s: it is not there and this user cannot make it: run `airloom log init --nats URL` with the admin user: %w", cfg.Name, err)
+			if missing {
+				return fmt.Errorf("open stream %s: it is not there and this user cannot make it: run `airloom log init --nats URL` with the admin user: %w", cfg.Name, err)
+			}
+			return fmt.Errorf("open stream %s: JetStream does not answer: a cluster needs most of its servers, see their logs: %w", cfg.Name, err)
 		case <-time.After(250 * time.Millisecond):
 		}
 	}
+}
+
+// attempt looks for the stream and makes it where it is missing. A cluster without a leader, and a server that denies, do not
+// answer at all: what was asked of them is asked again, not waited for.
+func (b *Bus) attempt(ctx context.Context, cfg jetstream.StreamConfig) (missing bool, err error) {
+	look, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	if _, err = b.js.Stream(look, cfg.Name); !errors.Is(err, jetstream.ErrStreamNotFound) {
+		return false, err
+	}
+	create, cancel := context.WithTimeout(ctx, 5*time.Second) // three replicas take their time
+	defer cancel()
+	if _, err = b.js.CreateStream(create, cfg); errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+		err = nil
+	}
+	return true, err
 }
