@@ -217,6 +217,11 @@ func (e *Edge) leave(h *hub, id string, why room.Reason) {
 
 // until decides in the background until the log answers. What follows from the log's own state is no failure.
 func (e *Edge) until(h *hub, what string, decide func(*room.State) (room.Draft, error)) {
+	e.untilThen(h, what, decide, func() {})
+}
+
+// untilThen is until, and calls then once the log has the event or shows that it is not needed.
+func (e *Edge) untilThen(h *hub, what string, decide func(*room.State) (room.Draft, error), then func()) {
 	e.background(func(ctx context.Context) {
 		h.use()
 		defer e.releaseHub(h)
@@ -225,6 +230,7 @@ func (e *Edge) until(h *hub, what string, decide func(*room.State) (room.Draft, 
 			err := h.decide(attempt, "", decide)
 			cancel()
 			if err == nil || !errors.Is(err, eventlog.ErrAway) && !isConflict(err) && attempt.Err() == nil {
+				then()
 				return
 			}
 			e.logger.Warn("event waits for the log", "event", what, "room", h.name, "error", err)

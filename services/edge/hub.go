@@ -33,6 +33,8 @@ type hub struct {
 	ready   chan struct{} // closed when opened or failed
 	openErr error
 
+	folds sync.Mutex // one fold at a time, else an older reading could replace a newer one; taken before mu
+
 	mu       sync.Mutex // guards all below; never held during I/O
 	state    *room.State
 	folding  bool // events are held until the log has been read
@@ -73,6 +75,8 @@ func (h *hub) open(ctx context.Context) error {
 
 // fold reads the room's events anew and applies what was heard meanwhile.
 func (h *hub) fold(ctx context.Context) error {
+	h.folds.Lock()
+	defer h.folds.Unlock()
 	h.mu.Lock()
 	h.folding = true
 	h.mu.Unlock()
@@ -84,6 +88,9 @@ func (h *hub) fold(ctx context.Context) error {
 	}
 	held := h.held
 	h.held, h.folding = nil, false
+	if len(held) == maxHeld { // there may have been more
+		h.edge.refoldSoon(h)
+	}
 	for _, e := range held {
 		h.apply(e)
 	}
@@ -101,16 +108,34 @@ func (h *hub) refold(ctx context.Context) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.broadcast(text(roomMessage{Type: "room", Room: h.state.Info()}))
-	h.broadcast(text(h.fullRoster()))
+	for _, roster := range h.fullRoster() {
+		h.broadcast(text(roster))
+	}
 	for id, s := range h.sessions {
-		switch known := h.state.Sessions[id]; {
-		case known == nil || !known.Present():
-			s.end(closeRestart, "restart", "this session is over: join again")
-		case known.LastEdge != h.edge.id:
-			s.end(closeNormal, "", "moved")
-		}
+		h.review(s, h.state.Sessions[id])
 	}
 	return nil
+}
+
+// review does for a session what the events would have done that were missed. The caller holds mu.
+func (h *hub) review(s *session, known *room.Session) {
+	if here := known != nil && known.LastEdge == h.edge.id; here {
+		s.seated = true
+	}
+	switch {
+	case !s.seated: // its joining or moving is under way
+	case known == nil:
+		s.end(closeRestart, "restart", "this session is over: join again")
+	case known.Replaced:
+		s.end(closeCodeOf(room.Replaced))
+		h.edge.leave(h, s.id, room.Replaced)
+	case h.state.Closed:
+		h.edge.leave(h, s.id, room.RoomClosed)
+	case known.LastEdge != h.edge.id:
+		s.end(closeNormal, "", "moved")
+	case known.Away:
+		h.wasLost(s, known.AwayFor)
+	}
 }
 
 // close ends the subscription; nobody uses the hub any more.
@@ -226,6 +251,19 @@ func (h *hub) waitFor(ctx context.Context, position uint64) error {
 	}
 }
 
+// reach is waitFor for an event of our own: when it is not heard within a second it was missed.
+func (h *hub) reach(ctx context.Context, position uint64) error {
+	soon, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	if err := h.waitFor(soon, position); err == nil || ctx.Err() != nil {
+		return err
+	}
+	if err := h.refold(ctx); err != nil {
+		return err
+	}
+	return h.waitFor(ctx, position)
+}
+
 // decide lets f decide on the room's state as this edge knows it, appends, and waits until the fold shows it. On a
 // conflict it waits for the news and decides again.
 func (h *hub) decide(ctx context.Context, traceparent string, f func(*room.State) (room.Draft, error)) error {
@@ -239,7 +277,7 @@ func (h *hub) decide(ctx context.Context, traceparent string, f func(*room.State
 		}
 		position, err := h.edge.log.Append(ctx, h.name, draft, traceparent)
 		if err == nil {
-			return h.waitFor(ctx, position)
+			return h.reach(ctx, position)
 		}
 		if !isConflict(err) {
 			return err

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"encoding/json"
 	"slices"
 	"time"
 
@@ -33,21 +34,57 @@ func (h *hub) tellRoster() {
 	if len(h.touched) == 0 {
 		return
 	}
-	m := rosterMessage{Type: "roster", Position: h.state.Position, Participants: []room.Participant{}, Gone: []string{}}
+	var changed []room.Participant
+	var gone []string
 	for id := range h.touched {
 		if p, ok := h.state.Participant(id); ok {
-			m.Participants = append(m.Participants, p)
+			changed = append(changed, p)
 		} else {
-			m.Gone = append(m.Gone, id)
+			gone = append(gone, id)
 		}
 	}
 	clear(h.touched)
-	slices.SortFunc(m.Participants, func(a, b room.Participant) int { return a.Joined.Compare(b.Joined) })
-	h.broadcast(text(m))
+	slices.SortFunc(changed, func(a, b room.Participant) int { return a.Joined.Compare(b.Joined) })
+	for _, m := range h.rosters(changed, gone) {
+		h.broadcast(text(m))
+	}
 }
 
-func (h *hub) fullRoster() rosterMessage {
-	return rosterMessage{Type: "roster", Position: h.state.Position, Full: true, Participants: h.state.Roster(), Gone: []string{}}
+// fullRoster is a full roster message and the amendments that did not fit into it.
+func (h *hub) fullRoster() []rosterMessage {
+	messages := h.rosters(h.state.Roster(), nil)
+	messages[0].Full = true
+	return messages
+}
+
+const (
+	rosterBytes = 32 << 10 // of entries in one message: with the largest entry it stays below a text message's 64 KiB
+	rosterGone  = 1000
+)
+
+// rosters spreads entries over as many messages as they need, at least one. The caller holds mu.
+func (h *hub) rosters(entries []room.Participant, gone []string) (messages []rosterMessage) {
+	next := func() *rosterMessage {
+		n := min(len(gone), rosterGone)
+		m := rosterMessage{Type: "roster", Position: h.state.Position, Participants: []json.RawMessage{}, Gone: append([]string{}, gone[:n]...)}
+		messages, gone = append(messages, m), gone[n:]
+		return &messages[len(messages)-1]
+	}
+	m, size := next(), 0
+	for _, p := range entries {
+		entry, err := json.Marshal(p)
+		if err != nil {
+			panic(err) // strings, numbers and a time always encode
+		}
+		if size += len(entry); size > rosterBytes && len(m.Participants) > 0 {
+			m, size = next(), len(entry)
+		}
+		m.Participants = append(m.Participants, entry)
+	}
+	for len(gone) > 0 {
+		next()
+	}
+	return messages
 }
 
 // speaks takes the word of the speaker's edge that a track's speaker began, goes on, or ceased to speak.
@@ -102,15 +139,21 @@ func (h *hub) react(e *room.Event, touches []string) {
 			s.end(closeCodeOf(f.Reason))
 		}
 	case room.Moved:
-		if s := h.sessions[f.Session]; s != nil && f.Edge != h.edge.id {
+		switch s := h.sessions[f.Session]; {
+		case s == nil:
+		case f.Edge == h.edge.id:
+			s.seated = true
+		case s.seated: // else it has just asked to come here, and this is an older move
 			s.end(closeNormal, "", "moved")
 		}
 	case room.Away:
-		// This edge was taken for dead and has come back: the session may be elsewhere already.
-		if s := h.sessions[f.Session]; s != nil && f.Edge == h.edge.id && f.Reason == room.EdgeLost {
-			s.end(closeRestart, "restart", "this edge was away")
+		if s := h.sessions[f.Session]; s != nil && f.Edge == h.edge.id {
+			h.wasLost(s, f.Reason)
 		}
 	case room.Joined:
+		if s := h.sessions[f.Session]; s != nil {
+			s.seated = true
+		}
 		for _, id := range touches {
 			if s := h.sessions[id]; s != nil && id != f.Session {
 				s.end(closeCodeOf(room.Replaced))
@@ -121,6 +164,21 @@ func (h *hub) react(e *room.Event, touches []string) {
 		for id := range h.sessions {
 			h.edge.leave(h, id, room.RoomClosed)
 		}
+	}
+}
+
+// wasLost is called when the log says that a session of this edge has no socket. The caller holds mu.
+func (h *hub) wasLost(s *session, why room.Reason) {
+	switch {
+	case why == room.EdgeLost: // this edge was taken for dead and has come back: the session may be elsewhere already
+		s.end(closeRestart, "restart", "this edge was away")
+	case s.hasSocket(): // it resumed while the loss was being appended
+		h.edge.until(h, "back", func(state *room.State) (room.Draft, error) {
+			if !s.hasSocket() {
+				return room.Draft{}, room.ErrNothingToDo
+			}
+			return state.Move(s.id, h.edge.id)
+		})
 	}
 }
 

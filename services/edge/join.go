@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -12,6 +13,8 @@ import (
 	"golang.org/x/time/rate"
 
 	"airloom/internal/auth"
+	"airloom/internal/eventlog"
+	"airloom/internal/frame"
 	"airloom/internal/name"
 	"airloom/internal/room"
 	"airloom/internal/strict"
@@ -130,7 +133,9 @@ func (e *Edge) begin(ctx context.Context, h *hub, r *helloRequest, claims auth.C
 		Session: s.id, Identity: s.identity, Name: s.name, Grants: claims.Grants.Grants, Edge: e.id,
 		ResumeHash: hashOf(s.resume), Agent: name.Clean(r.Agent),
 	}
+	h.mu.Lock()
 	h.keep(s) // before the fact, so that what happens to it right after is not missed
+	h.mu.Unlock()
 	err := h.decide(ctx, telemetry.Traceparent(ctx), func(state *room.State) (room.Draft, error) {
 		if state.Sessions[s.id] != nil {
 			return room.Draft{}, room.ErrNothingToDo // the ack was lost, the event was not
@@ -152,16 +157,18 @@ func (e *Edge) begin(ctx context.Context, h *hub, r *helloRequest, claims auth.C
 	h.mu.Unlock()
 	if admission != nil {
 		h.discard(s)
-		e.leave(h, s.id, room.RoomFull)
+		why := room.RoomFull
+		if errors.Is(admission, room.ErrClosed) {
+			why = room.RoomClosed
+		}
+		e.leave(h, s.id, why)
 		return nil, admission
 	}
 	return s, nil
 }
 
-// keep puts a session into the hub, which has counted its user already.
+// keep puts a session into the hub, which has counted its user already. The caller holds mu.
 func (h *hub) keep(s *session) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	h.sessions[s.id] = s
 	h.edge.metrics.sessions.Add(1)
 }
@@ -181,80 +188,114 @@ func (e *Edge) resume(ctx context.Context, h *hub, r *helloRequest, claims auth.
 	if known != nil && known.Identity != claims.Identity {
 		known = nil // somebody else's secret
 	}
-	var local *session
-	if known != nil {
-		local = h.sessions[known.Session]
-	}
-	h.mu.Unlock()
 	if known == nil {
+		h.mu.Unlock()
 		return nil, nil
 	}
+	local := h.sessions[known.Session]
 	fresh := local == nil
 	if fresh {
 		local = &session{
 			edge: e, hub: h, id: known.Session, identity: known.Identity, name: known.Name, resume: r.Resume,
-			cause: trace.SpanContextFromContext(ctx), claims: claims, tracks: map[uint32]*track{},
+			cause: trace.SpanContextFromContext(ctx), claims: claims, tracks: map[uint32]*track{}, taken: make(chan struct{}),
 		}
 		h.keep(local)
-	} else {
-		e.releaseHub(h) // the session counts as its user already
 	}
-	err := h.decide(ctx, telemetry.Traceparent(ctx), func(state *room.State) (room.Draft, error) { return state.Move(local.id, e.id) })
-	switch {
-	case err == nil || errors.Is(err, room.ErrNothingToDo):
-	case isAway(err) && !fresh: // on the same edge nothing has to be asked of the log
-	default:
-		if fresh {
-			h.discard(local)
-		}
-		return nil, fmt.Errorf("resume in room %s: %w", h.name, err)
-	}
-	local.mu.Lock()
-	local.claims, local.warned = claims, false
-	local.mu.Unlock()
+	h.mu.Unlock()
 	if fresh {
-		local.restoreTracks(r.Tracks)
+		return local, e.takeOver(ctx, local, r.Tracks)
 	}
-	return local, nil
+	e.releaseHub(h) // the session counts as its user already
+	return local, e.reattach(ctx, local, claims)
 }
 
-// restoreTracks takes up the open tracks of a session that was on another edge, from where its speaker saw them acked.
-func (s *session) restoreTracks(acked []resumeTrack) {
+// takeOver moves a session from another edge to this one, with its open tracks.
+func (e *Edge) takeOver(ctx context.Context, s *session, said []resumeTrack) error {
+	defer close(s.taken)
+	if err := s.moveHere(ctx); err != nil {
+		s.hub.discard(s)
+		return err
+	}
+	s.restoreTracks(said)
+	return nil
+}
+
+// reattach is for a session that is on this edge already.
+func (e *Edge) reattach(ctx context.Context, s *session, claims auth.Claims) error {
+	if s.taken != nil {
+		select {
+		case <-s.taken:
+		case <-ctx.Done():
+			return fmt.Errorf("resume in room %s: %w: %w", s.hub.name, eventlog.ErrAway, ctx.Err())
+		}
+	}
+	if err := s.moveHere(ctx); err != nil && !isAway(err) { // on the same edge nothing has to be asked of the log
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.claims, s.warned = claims, false
+	return nil
+}
+
+func (s *session) moveHere(ctx context.Context) error {
+	err := s.hub.decide(ctx, telemetry.Traceparent(ctx), func(state *room.State) (room.Draft, error) { return state.Move(s.id, s.edge.id) })
+	if err != nil && !errors.Is(err, room.ErrNothingToDo) {
+		return fmt.Errorf("resume in room %s: %w", s.hub.name, err)
+	}
+	return nil
+}
+
+// restoreTracks takes up the open tracks of a session that was on another edge: from where its speaker saw them acked, and
+// with the gaps that are declared.
+func (s *session) restoreTracks(said []resumeTrack) {
 	s.hub.mu.Lock()
 	p, _ := s.hub.state.Participant(s.id)
-	kept := s.hub.state.Settings.Keep != room.KeepNone
+	gaps := map[string][]room.GapDeclared{}
+	for _, info := range p.Tracks {
+		gaps[info.Track] = slices.Clone(s.hub.state.Tracks[info.Track].Gaps)
+	}
 	s.hub.mu.Unlock()
 	for _, info := range p.Tracks {
-		from := int64(-1)
-		for _, t := range acked {
-			if t.Track == info.Track && t.Acked >= -1 && t.Acked < 1<<32-1 {
-				from, info.Epoch = t.Acked, t.Epoch
+		t := newTrack(s, info)
+		t.next = -1 // it was another edge that heard it live
+		for _, r := range said {
+			if r.Track == info.Track && r.Acked >= -1 && r.Acked <= frame.MaxSeq {
+				t.recall(r.Epoch, r.Acked)
 			}
 		}
-		s.addTrack(newTrack(s, info, from, kept))
+		for _, gap := range gaps[info.Track] {
+			t.declare(gap.Epoch, gap.From, gap.To)
+		}
+		s.addTrack(t)
 	}
 }
 
-// welcome attaches the socket and tells it all it needs, in one message, before any delta.
+// welcome attaches the socket and tells it all it needs before any change. What the roster has more than one message may
+// hold comes right after, as amendments.
 func (s *socket) welcome(session *session, r *helloRequest, resumed bool) error {
 	h := session.hub
 	own := session.ownTracks()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if !session.attach(s.conn) {
-		return room.ErrUnknownSession
+	if why := session.attach(s.conn); why != nil {
+		return why
 	}
 	s.conn.session = session.id
 	s.session.Store(session)
 	session.mu.Lock()
 	claims := session.claims
 	session.mu.Unlock()
+	roster := h.fullRoster()
 	s.answer(r.ID, welcomeMessage{
 		Type: "welcome", Re: r.ID, Protocol: protocolVersion, Session: session.id, Identity: session.identity, Name: session.name,
 		Resume: session.resume, Resumed: resumed, Grants: claims.Grants.Grants, Expires: claims.Expires.Unix(),
 		Edge: h.edge.id, Region: h.edge.cfg.Region, UnixUS: time.Now().UnixMicro(),
-		Room: h.state.Info(), Roster: h.fullRoster(), Tracks: own,
+		Room: h.state.Info(), Roster: roster[0], Tracks: own,
 	})
+	for _, more := range roster[1:] {
+		s.conn.send(text(more))
+	}
 	h.conns[s.conn] = struct{}{}
 	if len(h.speaking) > 0 {
 		s.conn.send(text(h.speakingNow()))

@@ -70,7 +70,7 @@ func (e *Edge) audit(ctx context.Context) {
 	for _, h := range e.openHubs() {
 		last, err := e.log.LastPosition(ctx, h.name)
 		if err != nil {
-			continue // the log is away: nothing to compare with
+			return // the log is away: nothing to compare with
 		}
 		e.background(func(ctx context.Context) {
 			ctx, cancel := context.WithTimeout(ctx, 2*time.Second)

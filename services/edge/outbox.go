@@ -209,6 +209,13 @@ func (o *outbox) retry(now int64) {
 	}
 }
 
+// hasRoom says whether it is worth asking a speaker for what was forgotten.
+func (o *outbox) hasRoom(t *track) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return !o.away && o.perTrk[t] <= outboxTrack/2 && o.bytes <= outboxBytes/2
+}
+
 func (o *outbox) isAway() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -143,11 +143,11 @@ type (
 		Room room.Info `json:"room"`
 	}
 	rosterMessage struct {
-		Type         string             `json:"type"`
-		Position     uint64             `json:"position"`
-		Full         bool               `json:"full"`
-		Participants []room.Participant `json:"participants"`
-		Gone         []string           `json:"gone"`
+		Type         string            `json:"type"`
+		Position     uint64            `json:"position"`
+		Full         bool              `json:"full"`
+		Participants []json.RawMessage `json:"participants"`
+		Gone         []string          `json:"gone"`
 	}
 	speakingMessage struct {
 		Type   string          `json:"type"`

@@ -27,12 +27,16 @@ type session struct {
 	resume   string            // the secret
 	cause    trace.SpanContext // of the join: packs are linked to it
 
+	seated bool          // the fold has shown it on this edge; guarded by hub.mu
+	taken  chan struct{} // closed when it has been taken over from another edge; nil where it began here
+
 	mu     sync.Mutex // guards all below
 	conns  []*conn    // one, or two while it moves; the newest last
 	tracks map[uint32]*track
 	claims auth.Claims
 	warned bool // that the token is about to end
 	over   bool
+	why    *refusal    // with over: what a socket is told that comes too late
 	lost   *time.Timer // runs while there is no socket
 
 	requests requests
@@ -47,12 +51,12 @@ func (s *session) send(frame []byte) {
 	}
 }
 
-// attach makes c the session's newest socket; false: the session is over.
-func (s *session) attach(c *conn) bool {
+// attach makes c the session's newest socket, unless the session is over.
+func (s *session) attach(c *conn) *refusal {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.over {
-		return false
+		return s.why
 	}
 	if s.lost != nil {
 		s.lost.Stop()
@@ -63,7 +67,7 @@ func (s *session) attach(c *conn) bool {
 		s.conns[0].close(closeReplaced, "too many sockets")
 		s.conns = s.conns[1:]
 	}
-	return true
+	return nil
 }
 
 // detach takes a socket out. Without one the session is away after three seconds.
@@ -92,6 +96,12 @@ func (s *session) attached() bool {
 	return len(s.conns) > 0 || s.over
 }
 
+func (s *session) hasSocket() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns) > 0 && !s.over
+}
+
 // end ends the session on this edge: its sockets are closed with the reason, its tracks stop, the edge forgets it. What
 // the log says of it is not its business. It waits for nothing; hub.mu is held by the caller.
 func (s *session) end(code int, name, words string) {
@@ -100,7 +110,10 @@ func (s *session) end(code int, name, words string) {
 		s.mu.Unlock()
 		return
 	}
-	s.over = true
+	s.over, s.why = true, refuse(name, code, "%s", words)
+	if name == "" {
+		s.why = refuse("log_away", closeOverload, "this session has just ended here: try again")
+	}
 	if s.lost != nil {
 		s.lost.Stop()
 	}
@@ -141,13 +154,25 @@ func (s *session) trackByID(id string) *track {
 	return nil
 }
 
-func (s *session) addTrack(t *track) {
-	s.mu.Lock()
-	s.tracks[t.handle] = t
-	s.mu.Unlock()
+// addTrack takes a track in, unless the session is over. Whether its frames are kept is looked up while no change of it
+// can pass unseen.
+func (s *session) addTrack(t *track) bool {
 	s.edge.mu.Lock()
 	s.edge.tracks[t] = struct{}{}
 	s.edge.mu.Unlock()
+	s.hub.mu.Lock()
+	t.setKept(s.hub.state.Settings.Keep != room.KeepNone)
+	s.mu.Lock()
+	over := s.over
+	if !over {
+		s.tracks[t.handle] = t
+	}
+	s.mu.Unlock()
+	s.hub.mu.Unlock()
+	if over {
+		s.edge.dropTrack(t)
+	}
+	return !over
 }
 
 // setKept follows the room's setting whether its sound is kept.
@@ -249,12 +274,14 @@ func (e *Edge) tellLog(away bool) {
 	told := map[*session]bool{}
 	frame := text(logMessage{Type: "log", State: state})
 	for _, t := range tracks {
+		if !away {
+			t.resend()
+		}
+	}
+	for _, t := range tracks {
 		if !told[t.session] {
 			told[t.session] = true
 			t.session.send(frame)
-		}
-		if !away {
-			t.resend()
 		}
 	}
 }

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -46,8 +47,13 @@ func (s *session) startTrack(ctx context.Context, r trackStartRequest) (*track, 
 		return nil, fmt.Errorf("start track: %w", err)
 	}
 	info := room.TrackInfo{Track: fact.Track, Handle: fact.Handle, Name: fact.Name, FrameMS: fact.FrameMS, Epoch: fact.Epoch}
-	t := newTrack(s, info, -1, s.hub.info().Keep != room.KeepNone)
-	s.addTrack(t)
+	t := newTrack(s, info)
+	if !s.addTrack(t) {
+		return nil, room.ErrUnknownSession
+	}
+	if s.edge.outbox.isAway() {
+		s.send(text(logMessage{Type: "log", State: "away"}))
+	}
 	return t, nil
 }
 
@@ -69,7 +75,7 @@ func (s *session) gap(ctx context.Context, r gapRequest) error {
 	}
 	fact := room.GapDeclared{Track: r.Track, Epoch: r.Epoch, From: r.From, To: r.To, Reason: room.PublisherDropped}
 	err := s.hub.decide(ctx, "", func(state *room.State) (room.Draft, error) { return state.DeclareGap(fact) })
-	if err != nil {
+	if err != nil && !errors.Is(err, room.ErrNothingToDo) { // declared already, perhaps on another edge: here it counts too
 		return err
 	}
 	t.declare(r.Epoch, r.From, r.To)
@@ -91,7 +97,8 @@ func (s *session) endTrack(ctx context.Context, r trackEndRequest) error {
 	defer cancel()
 	fact := room.TrackEnded{Track: r.Track, Epoch: r.Epoch, Last: r.Last}
 	decide := func(state *room.State) (room.Draft, error) { return state.EndTrack(fact) }
-	if err := s.hub.decide(ctx, "", decide); err != nil && isAway(err) {
+	err := s.hub.decide(ctx, "", decide)
+	if err != nil && !errors.Is(err, room.ErrNothingToDo) && !errors.Is(err, room.ErrUnknownTrack) {
 		s.edge.until(s.hub, "track.ended", decide) // the speaker need not wait for a log that is away
 	}
 	s.removeTrack(t)

@@ -34,7 +34,7 @@ type track struct {
 	mu      sync.Mutex // guards all below
 	epoch   uint8      // the newest
 	begun   bool       // a packet of the newest epoch has come
-	next    uint32     // seq after the newest live one
+	next    int64      // seq after the newest live one; -1: not known, for it was another edge that heard it
 	base    mark       // seq and timestamp of the newest epoch's first packet
 	unit    uint8      // frame duration in 2.5 ms units; 0: not known yet
 	epochs  map[uint8]*epochLog
@@ -43,8 +43,6 @@ type track struct {
 	opened  int64 // arrival of the builder's first frame
 	flags   frame.Flags
 	limiter *rate.Limiter
-	ackAt   int64
-	ackDue  bool
 	traceAt int64
 	voiceAt int64 // of the newest frame with the VOICE flag
 	speaks  bool
@@ -61,17 +59,19 @@ type epochLog struct {
 	durable  frame.Ranges // in the log, or declared missing
 	acked    int64        // all up to here is durable; -1: nothing
 	lost     int64        // lowest seq that the outbox had no room for; -1: none
+	told     int64        // monotonic ns of the last ack
+	due      bool         // there is more to tell
 }
 
-func newTrack(s *session, info room.TrackInfo, acked int64, kept bool) *track {
+func newTrack(s *session, info room.TrackInfo) *track {
 	e, region, name := s.edge, s.edge.cfg.Region, s.hub.name
 	unit := uint8(info.FrameMS / 2.5)
 	perSecond := 1.25 * 400 / float64(max(unit, 1))
 	t := &track{
-		edge: e, id: info.Track, handle: info.Handle, name: info.Name, session: s, epoch: info.Epoch, unit: unit, kept: kept,
+		edge: e, id: info.Track, handle: info.Handle, name: info.Name, session: s, epoch: info.Epoch, unit: unit,
 		liveSubject: subject.Live(region, name, info.Track), logSubject: subject.Log(region, name, info.Track),
 		speakSubject: subject.Speaking(region, name, info.Track),
-		epochs:       map[uint8]*epochLog{info.Epoch: newEpochLog(acked)},
+		epochs:       map[uint8]*epochLog{info.Epoch: newEpochLog(-1)},
 		limiter:      rate.NewLimiter(rate.Limit(perSecond), int(5*perSecond)),
 	}
 	t.newBuilder()
@@ -98,20 +98,18 @@ func (t *track) take(p *frame.Packet, now int64) *refusal {
 	if t.ended {
 		return strike("unknown_track", "track %s has ended", t.id)
 	}
-	log, r := t.check(p)
+	log, r := t.check(p, now)
 	if r != nil {
 		return r
 	}
-	backlog := p.Flags&frame.Backlog != 0
 	if log.received.Add(p.Seq, p.Last()) == 0 { // it is here already: say again how far the log is
-		t.ackDue = true
+		log.due = log.acked >= 0
 		return nil
 	}
 	t.edge.metrics.framesIn.Add(int64(p.Count()))
+	backlog := p.Flags&frame.Backlog != 0
 	if !backlog {
-		if r := t.live(p, now); r != nil {
-			return r
-		}
+		t.live(p, now)
 	}
 	if t.kept {
 		t.keep(p, backlog, now)
@@ -121,14 +119,16 @@ func (t *track) take(p *frame.Packet, now int64) *refusal {
 	return nil
 }
 
-// check holds a packet against the numbering and the clock of its track.
-func (t *track) check(p *frame.Packet) (*epochLog, *refusal) {
+// check holds a packet against the numbering, the clock and the rate of its track.
+func (t *track) check(p *frame.Packet, now int64) (*epochLog, *refusal) {
 	backlog := p.Flags&frame.Backlog != 0
 	switch {
 	case t.unit != 0 && p.Unit != t.unit:
 		return nil, strike("bad_opus", "frames of this track last %g ms, this one %g ms", float64(t.unit)*2.5, float64(p.Unit)*2.5)
 	case p.Epoch < t.epoch && !backlog:
 		return nil, strike("bad_seq", "epoch %d is over", p.Epoch)
+	case !backlog && !t.limiter.AllowN(start.Add(time.Duration(now)), tokens(p)):
+		return nil, refuse("rate", closePolicy, "more frames a second than this track's frame duration allows")
 	case p.Epoch > t.epoch:
 		t.begin(p.Epoch)
 	}
@@ -143,23 +143,31 @@ func (t *track) check(p *frame.Packet) (*epochLog, *refusal) {
 		return log, nil
 	}
 	if !t.begun {
-		t.begun, t.unit, t.base, t.next = true, p.Unit, mark{p.Seq, p.Timestamp}, p.Seq
+		t.begun, t.unit, t.base = true, p.Unit, mark{p.Seq, p.Timestamp}
 	}
 	samples := p.FrameSamples()
 	expected := t.base.timestamp + (p.Seq-t.base.seq)*uint32(samples)
 	if off := frame.Elapsed(expected, p.Timestamp); off > maxSkew || off < -maxSkew {
 		return nil, strike("bad_timestamp", "the timestamp is %d s from where its seq puts it", off/frame.SampleRate)
 	}
-	if !backlog && int64(p.Seq)-int64(t.next) > int64(maxJump/samples) {
+	if !backlog && t.next >= 0 && int64(p.Seq)-t.next > int64(maxJump/samples) {
 		return nil, refuse("bad_seq", closePolicy, "a jump of more than 30 s: declare a gap or begin a new epoch")
 	}
 	return log, nil
 }
 
+// tokens is what a live packet costs: declared silence may cover any time, and costs as much as a frame.
+func tokens(p *frame.Packet) int {
+	if p.Kind == frame.Silence {
+		return 1
+	}
+	return p.Count()
+}
+
 // begin starts a new epoch; what is unacked of older ones may still come as backlog.
 func (t *track) begin(epoch uint8) {
 	t.flush(nanotime())
-	t.epoch, t.begun = epoch, false
+	t.epoch, t.begun, t.next = epoch, false, -1
 	t.epochs[epoch] = newEpochLog(-1)
 	t.newBuilder()
 	if len(t.epochs) > 4 { // the oldest epochs are given up
@@ -171,14 +179,20 @@ func (t *track) begin(epoch uint8) {
 	}
 }
 
+// recall takes the speaker's word, after its session has moved here, how far an epoch is acked.
+func (t *track) recall(epoch uint8, acked int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if epoch > t.epoch {
+		t.epoch = epoch
+		t.newBuilder()
+	}
+	t.epochs[epoch] = newEpochLog(acked)
+}
+
 // live sends the packet to listeners.
-func (t *track) live(p *frame.Packet, now int64) *refusal {
-	if p.Kind == frame.Audio && !t.limiter.AllowN(start.Add(time.Duration(now)), p.Count()) {
-		return refuse("rate", closePolicy, "more frames a second than this track's frame duration allows")
-	}
-	if p.Seq >= t.next {
-		t.next = p.Last() + 1
-	}
+func (t *track) live(p *frame.Packet, now int64) {
+	t.next = max(t.next, int64(p.Last())+1)
 	_ = t.edge.bus.Conn().Publish(t.liveSubject, p.Raw()) // while NATS is away live sound is lost, never late
 	if p.Flags&frame.Voice != 0 && p.Kind == frame.Audio {
 		t.voiceAt = now
@@ -186,7 +200,6 @@ func (t *track) live(p *frame.Packet, now int64) *refusal {
 			t.say(true, now)
 		}
 	}
-	return nil
 }
 
 func (t *track) say(speaks bool, now int64) {

@@ -23,28 +23,28 @@ func (t *track) durable(epoch uint8, first, last uint32) {
 
 // advance moves an epoch's ack as far as all is durable, and tells the speaker at most ten times a second.
 func (t *track) advance(epoch uint8, log *epochLog, now int64) {
-	hole, _ := log.durable.Hole(uint32(log.acked + 1))
-	if int64(hole)-1 <= log.acked {
+	if log.acked >= frame.MaxSeq {
 		return
 	}
-	log.acked = int64(hole) - 1
+	through := log.durable.Through(uint32(log.acked + 1))
+	if through <= log.acked {
+		return
+	}
+	log.acked, log.due = through, true
 	for _, w := range t.waiters {
 		close(w)
 	}
 	t.waiters = nil
-	if epoch != t.epoch || now-t.ackAt >= int64(ackEvery) {
+	if now-log.told >= int64(ackEvery) {
 		t.tellAck(epoch, log, now)
-		return
 	}
-	t.ackDue = true
 }
 
 func (t *track) tellAck(epoch uint8, log *epochLog, now int64) {
-	if log.acked < 0 || !t.kept {
-		return
+	log.told, log.due = now, false
+	if log.acked >= 0 && t.kept {
+		t.session.send(text(ackMessage{Type: "ack", Track: t.id, Epoch: epoch, Seq: uint32(log.acked)}))
 	}
-	t.ackAt, t.ackDue = now, false
-	t.session.send(text(ackMessage{Type: "ack", Track: t.id, Epoch: epoch, Seq: uint32(log.acked)}))
 }
 
 // tick flushes what has waited long enough and lets speaking lapse; it runs every 20 ms.
@@ -54,11 +54,13 @@ func (t *track) tick(now int64) {
 	if t.builder.Count() > 0 && now-t.opened >= int64(packEvery) {
 		t.flush(now)
 	}
-	if t.ackDue && now-t.ackAt >= int64(ackEvery) {
-		if log := t.epochs[t.epoch]; log != nil {
-			t.tellAck(t.epoch, log, now)
+	for epoch, log := range t.epochs {
+		if log.due && now-log.told >= int64(ackEvery) {
+			t.tellAck(epoch, log, now)
 		}
-		t.ackDue = false
+		if log.lost >= 0 && t.edge.outbox.hasRoom(t) {
+			t.askAgain(epoch, log)
+		}
 	}
 	switch {
 	case t.speaks && now-t.voiceAt > int64(voiceHold):
@@ -88,8 +90,8 @@ func (t *track) setKept(kept bool) {
 			for r := range log.received.All() {
 				log.durable.Add(r.From, r.To)
 			}
-			if hole, _ := log.durable.Hole(uint32(log.acked + 1)); int64(hole)-1 > log.acked {
-				log.acked = int64(hole) - 1
+			if log.acked < frame.MaxSeq {
+				log.acked = log.durable.Through(uint32(log.acked + 1))
 			}
 		}
 	}
@@ -104,14 +106,17 @@ func (t *track) resend() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for epoch, log := range t.epochs {
-		if log.lost < 0 {
-			continue
+		if log.lost >= 0 {
+			t.askAgain(epoch, log)
 		}
-		from := uint32(log.lost)
-		log.lost = -1
-		forgetFrom(log, from)
-		t.session.send(text(resendMessage{Type: "resend", Track: t.id, Epoch: epoch, From: from}))
 	}
+}
+
+func (t *track) askAgain(epoch uint8, log *epochLog) {
+	from := uint32(log.lost)
+	log.lost = -1
+	forgetFrom(log, from)
+	t.session.send(text(resendMessage{Type: "resend", Track: t.id, Epoch: epoch, From: from}))
 }
 
 // forgetFrom makes seqs from `from` on that are not durable count as not received, so that they are taken again.
@@ -159,8 +164,10 @@ func (t *track) end() {
 	if t.speaks {
 		t.say(false, now)
 	}
-	if log := t.epochs[t.epoch]; t.ackDue && log != nil { // no tick comes any more
-		t.tellAck(t.epoch, log, now)
+	for epoch, log := range t.epochs { // no tick comes any more
+		if log.due {
+			t.tellAck(epoch, log, now)
+		}
 	}
 }
 
@@ -168,15 +175,16 @@ func (t *track) end() {
 func (t *track) reject(p *frame.Packet) {
 	t.mu.Lock()
 	log := t.epochs[p.Epoch]
-	far := log == nil || !t.begun || int64(p.Seq)-int64(t.next) > maxPacketMessage || log.received.Contains(p.Seq)
-	if !far && p.Seq >= t.next && p.Epoch == t.epoch {
-		t.next = p.Last() + 1
+	far := log == nil || t.ended || p.Last() < p.Seq || int64(p.Seq)-max(t.next, 0) > maxPacketMessage ||
+		log.received.Add(p.Seq, p.Last()) == 0
+	if !far && p.Epoch == t.epoch && p.Flags&frame.Backlog == 0 {
+		t.next = max(t.next, int64(p.Last())+1)
 	}
 	t.mu.Unlock()
 	if far {
 		return
 	}
-	t.declare(p.Epoch, p.Seq, p.Last())
 	gap := room.GapDeclared{Track: t.id, Epoch: p.Epoch, From: p.Seq, To: p.Last(), Reason: room.Rejected}
-	t.edge.until(t.session.hub, "gap", func(s *room.State) (room.Draft, error) { return s.DeclareGap(gap) })
+	t.edge.untilThen(t.session.hub, "gap", func(s *room.State) (room.Draft, error) { return s.DeclareGap(gap) },
+		func() { t.declare(gap.Epoch, gap.From, gap.To) })
 }
