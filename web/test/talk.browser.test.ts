@@ -103,3 +103,15 @@ test('a picked file is played to the room', async () => {
   await rosterUntil(bo.page, (who) => who.Ann === 'speaking', 15_000)
   expect(await loudness(bo.page, 3_000)).toBeGreaterThan(0.005)
 })
+
+test('a browser without MediaStreamTrackProcessor captures through a worklet', async () => {
+  const ann = await someone('Ann', 0)
+  const bo = await someone('Bo')
+  await ann.page.addInitScript(() => {
+    delete (window as any).MediaStreamTrackProcessor
+  })
+  await goLive(ann, edge, 'worklet')
+  await listen(bo, edge, 'worklet')
+  await rosterUntil(bo.page, (who) => who.Ann === 'speaking', 10_000)
+  expect(await loudness(bo.page, 4_000)).toBeGreaterThan(0.005)
+})
