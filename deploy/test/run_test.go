@@ -45,6 +45,12 @@ func runVariant(t *testing.T, variant string, binaries map[string]string) {
 	for _, p := range services {
 		p.becomesReady(time.Minute)
 	}
+	if len(servers) == 3 {
+		servers[2] = k.replace(c.workload(t, "nats"), servers[2], 2)
+		for _, p := range services {
+			p.becomesReady(time.Minute)
+		}
+	}
 	// All at once, as when a namespace is deleted: the services first, for they need NATS to end well.
 	stopAll(t, services)
 	stopAll(t, servers)
@@ -59,6 +65,18 @@ func (k *kubelet) startAll(w workload) (pods []*pod) {
 		pods = append(pods, k.start(w, i))
 	}
 	return pods
+}
+
+// replace kills a pod and starts it anew on its volumes, as after the loss of a node.
+func (k *kubelet) replace(w workload, p *pod, index int) *pod {
+	k.t.Helper()
+	if err := p.process.Process.Kill(); err != nil {
+		k.t.Fatal(err)
+	}
+	p.done <- <-p.done
+	again := k.start(w, index)
+	again.becomesReady(time.Minute)
+	return again
 }
 
 func stopAll(t *testing.T, pods []*pod) {
