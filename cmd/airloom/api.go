@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -82,6 +83,41 @@ func (a *api) call(method, path string, query url.Values, body, result any) erro
 	}
 	if err := json.NewDecoder(io.LimitReader(content, 64<<20)).Decode(result); err != nil {
 		return fmt.Errorf("decode the answer of %s: %w", a.base.Host, err)
+	}
+	return nil
+}
+
+func (r remote) ask(p *program, method, path string, params url.Values, body, result any) error {
+	a, err := r.api(p)
+	if err != nil {
+		return err
+	}
+	return a.call(method, path, params, body, result)
+}
+
+// eachLine reads an answer that is a line per object.
+func (r remote) eachLine(p *program, path string, params url.Values, f func([]byte) error) error {
+	a, err := r.api(p)
+	if err != nil {
+		return err
+	}
+	content, err := a.do(p.ctx, http.MethodGet, path, params, nil)
+	if err != nil {
+		return err
+	}
+	defer content.Close()
+	lines := bufio.NewScanner(content)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		if len(lines.Bytes()) == 0 {
+			continue // keeps a followed answer alive
+		}
+		if err := f(lines.Bytes()); err != nil {
+			return err
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("read events: %w", err)
 	}
 	return nil
 }

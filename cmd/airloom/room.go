@@ -1,18 +1,13 @@
 package main
 
 import (
-	"bufio"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
 	"text/tabwriter"
 	"time"
 
-	"airloom/internal/participant"
 	"airloom/internal/query"
 )
 
@@ -159,120 +154,6 @@ func (c *roomEventsCmd) Run(p *program, at *roomCmd) error {
 		return nil // Ctrl-C is how --follow ends
 	}
 	return err
-}
-
-type roomCreateCmd struct {
-	Room     roomName `arg:"" help:"Room: 1-64 of a-z, 0-9, - and _."`
-	Keep     string   `enum:"none,rewind,record," default:"" help:"What of its sound is kept: none, rewind, record (default: the edge's)."`
-	Capacity *int     `help:"Participants at once; 0: no bound."`
-	JSON     bool     `name:"json" help:"Print the answer as one object."`
-}
-
-// Help is printed below the flags.
-func (roomCreateCmd) Help() string {
-	return "Example:  airloom room create town-hall --keep record --capacity 500"
-}
-
-// Validate is called by the parser.
-func (c *roomCreateCmd) Validate() error {
-	if c.Capacity != nil && *c.Capacity < 0 {
-		return errors.New("--capacity: must not be negative")
-	}
-	return nil
-}
-
-// Run makes a room.
-func (c *roomCreateCmd) Run(p *program, at *roomCmd) error {
-	settings := map[string]any{} // what is not named stays as it is
-	if c.Keep != "" {
-		settings["keep"] = c.Keep
-	}
-	if c.Capacity != nil {
-		settings["capacity"] = *c.Capacity
-	}
-	body := maps.Clone(settings)
-	body["room"] = c.Room
-	done := fmt.Sprintf("room %s is open", c.Room)
-	err := at.change(p, http.MethodPost, "v1/rooms", body, c.JSON, done)
-	var problem *participant.Problem
-	if errors.As(err, &problem) && problem.Code == "room_exists" {
-		return at.change(p, http.MethodPut, "v1/rooms/"+string(c.Room)+"/settings", settings, c.JSON, done)
-	}
-	return err
-}
-
-type roomCloseCmd struct {
-	Room roomName `arg:"" help:"Room."`
-	JSON bool     `name:"json" help:"Print the answer as one object."`
-}
-
-// Run closes a room.
-func (c *roomCloseCmd) Run(p *program, at *roomCmd) error {
-	return at.change(p, http.MethodPost, "v1/rooms/"+string(c.Room)+"/close", nil, c.JSON, fmt.Sprintf("room %s is closed", c.Room))
-}
-
-type roomRecordCmd struct {
-	Room  roomName `arg:"" help:"Room."`
-	State string   `arg:"" enum:"on,off" help:"on or off."`
-	JSON  bool     `name:"json" help:"Print the answer as one object."`
-}
-
-// Run starts or stops a recording.
-func (c *roomRecordCmd) Run(p *program, at *roomCmd) error {
-	body := map[string]bool{"on": c.State == "on"}
-	return at.change(p, http.MethodPut, "v1/rooms/"+string(c.Room)+"/recording", body, c.JSON, fmt.Sprintf("recording of room %s is %s", c.Room, c.State))
-}
-
-func (r remote) ask(p *program, method, path string, params url.Values, body, result any) error {
-	a, err := r.api(p)
-	if err != nil {
-		return err
-	}
-	return a.call(method, path, params, body, result)
-}
-
-// change asks for a change and prints the answer, or done in words.
-func (r remote) change(p *program, method, path string, body any, asJSON bool, done string) error {
-	var got json.RawMessage
-	var result any
-	if asJSON {
-		result = &got
-	}
-	if err := r.ask(p, method, path, nil, body, result); err != nil {
-		return err
-	}
-	if asJSON {
-		return p.json(got)
-	}
-	_, err := fmt.Fprintln(p.out, done)
-	return err
-}
-
-// eachLine reads an answer that is a line per object.
-func (r remote) eachLine(p *program, path string, params url.Values, f func([]byte) error) error {
-	a, err := r.api(p)
-	if err != nil {
-		return err
-	}
-	content, err := a.do(p.ctx, http.MethodGet, path, params, nil)
-	if err != nil {
-		return err
-	}
-	defer content.Close()
-	lines := bufio.NewScanner(content)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		if len(lines.Bytes()) == 0 {
-			continue // keeps a followed answer alive
-		}
-		if err := f(lines.Bytes()); err != nil {
-			return err
-		}
-	}
-	if err := lines.Err(); err != nil {
-		return fmt.Errorf("read events: %w", err)
-	}
-	return nil
 }
 
 func capacity(n int) string {

@@ -2,6 +2,7 @@ package participant
 
 import (
 	"encoding/json"
+	"errors"
 	"time"
 
 	"airloom/internal/frame"
@@ -182,7 +183,7 @@ func (p *Participant) amend(r *roster) (gone []uint32) {
 func (p *Participant) refresh() {
 	defer p.work.Done()
 	if p.cfg.Tokens == nil {
-		p.notice(Notice{Kind: TokenEnd})
+		p.notice(Notice{Kind: TokenEnd, Err: errors.New("the token is about to end, and nothing here can get a newer one")})
 		return
 	}
 	if err := p.fetchToken(p.ctx, true); err != nil {

@@ -28,6 +28,7 @@ var writeBuffers sync.Pool
 type link struct {
 	ws      *websocket.Conn
 	heard   atomic.Int64 // when something last arrived, ns since 1970
+	dead    atomic.Bool  // given up for being silent
 	writing sync.Mutex
 }
 
@@ -57,6 +58,14 @@ func (l *link) touch() { l.heard.Store(time.Now().UnixNano()) }
 // silentFor is how long nothing has been heard.
 func (l *link) silentFor() time.Duration {
 	return time.Duration(time.Now().UnixNano() - l.heard.Load())
+}
+
+var errSilent = errors.New("nothing was heard from the edge for too long")
+
+// giveUp closes a socket that has been silent for too long; the reader sees it and says why.
+func (l *link) giveUp() {
+	l.dead.Store(true)
+	_ = l.ws.Close()
 }
 
 func (l *link) write(kind int, b []byte) error {

@@ -18,50 +18,6 @@ import (
 	"airloom/internal/subject"
 )
 
-// Config says who joins what. URL and Room are needed; the rest has defaults.
-type Config struct {
-	URL    string      // of an edge: http(s) or ws(s)
-	Room   string      // to join
-	Name   string      // to show; the token's or the edge's choice when empty
-	Listen bool        // get the room's packets
-	Token  string      // a JWT; or
-	Tokens TokenSource // gets one, and newer ones as they end; without both a dev token is asked for
-	Agent  string      // what program this is
-
-	Patience time.Duration // how long to try to come back before giving up; 0: 60 s
-	Window   int           // backlog frames on their way unacked; 0: 1500
-
-	// Hear gets what is heard, in order, on the goroutine that reads: it must not block. See Receiver.Deliver.
-	Hear func(*Incoming, Heard)
-	// Notice gets news of the room and the link, on the goroutine that reads; it may be nil and must not block.
-	Notice func(Notice)
-	Logger *slog.Logger // nil: discard
-}
-
-// Notice is news: exactly one field that is not zero, but for Roster and Speaking, which may come empty.
-type Notice struct {
-	Kind     NoticeKind
-	Speaking map[string]bool // by track
-	Err      error           // Lost: why; Refused: what the edge said
-}
-
-// NoticeKind is what happened.
-type NoticeKind uint8
-
-// Kinds of Notice.
-const (
-	RosterChanged NoticeKind = iota + 1
-	RoomChanged
-	SpeakingChanged
-	LogAway  // the log keeps nothing at the moment, live goes on
-	LogOK    // the log has caught up
-	Lost     // the socket is gone; coming back
-	Back     // there is a socket again
-	Refused  // the edge refused something that was not asked for by a call
-	Skipped  // this listener was too slow and has missed frames
-	TokenEnd // the token is about to end and there is no source for a newer one
-)
-
 // Participant is in the room from Join until Leave, Close, or a refusal that is final.
 type Participant struct {
 	cfg    Config
@@ -136,18 +92,7 @@ func Join(ctx context.Context, cfg Config) (*Participant, error) {
 }
 
 func newParticipant(cfg Config, target string) *Participant {
-	if cfg.Patience == 0 {
-		cfg.Patience = time.Minute
-	}
-	if cfg.Window == 0 {
-		cfg.Window = 1500
-	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
-	if cfg.Token == "" && cfg.Tokens == nil {
-		cfg.Tokens = DevTokens(cfg.URL, cfg.Room, "", cfg.Name)
-	}
+	cfg.defaults()
 	p := &Participant{
 		cfg: cfg, target: target, log: cfg.Logger, token: Token{Token: cfg.Token},
 		done: make(chan struct{}), wake: make(chan struct{}, 1), receiver: NewReceiver(),

@@ -234,6 +234,24 @@ func TestWhatEndsAParticipantAndWhatDoesNot(t *testing.T) {
 	}
 }
 
+// Row 31 from the other end: an edge that is silent, though its socket stands, is given up.
+func TestRow31SilentEdge(t *testing.T) {
+	e := newFakeEdge(t) // answers no ping
+	lost := make(chan error, 10)
+	cfg := Config{pingEvery: 10 * time.Millisecond, deadAfter: 50 * time.Millisecond, Notice: func(n Notice) {
+		if n.Kind == Lost {
+			lost <- n.Err
+		}
+	}}
+	joinFake(t, e, cfg)
+	if err := wait(t, lost, "the end of patience"); !errors.Is(err, errSilent) {
+		t.Errorf("lost by %v", err)
+	}
+	if again := e.accept(); again.hello["resume"] != "secret" {
+		t.Errorf("came back with %v", again.hello)
+	}
+}
+
 func TestListen(t *testing.T) {
 	p, s := joinFake(t, newFakeEdge(t), Config{Listen: true})
 	s.say(rosterOf(&room.Clock{UnixMicro: time.Now().UnixMicro()}))
@@ -244,13 +262,14 @@ func TestListen(t *testing.T) {
 		}
 	}
 	var h *Incoming
-	eventually(t, "all frames", func() bool {
+	eventually(t, "all frames", func() (all bool) {
 		p.Received(func(r *Receiver) {
 			if len(r.Tracks()) == 1 {
 				h = r.Tracks()[0]
+				all = h.Frames == 50
 			}
 		})
-		return h != nil && h.Frames == 50
+		return all
 	})
 	p.Received(func(*Receiver) {
 		if h.Duplicates != 5 || h.Missing() != 0 || h.Latency.Count() != 50 || h.Identity != "bob" || !h.Whole {

@@ -26,7 +26,7 @@ func (p *Participant) kick() {
 // sockets.
 func (p *Participant) pump() {
 	defer p.work.Done()
-	ticker := time.NewTicker(pingEvery)
+	ticker := time.NewTicker(p.cfg.pingEvery)
 	defer ticker.Stop()
 	buf := make([]byte, 0, 8<<10)
 	for {
@@ -78,8 +78,8 @@ func (p *Participant) tick() {
 	if l == nil {
 		return
 	}
-	if l.silentFor() > deadAfter {
-		_ = l.ws.Close() // the reader sees it and comes back
+	if l.silentFor() > p.cfg.deadAfter {
+		l.giveUp()
 		return
 	}
 	p.mu.Lock()

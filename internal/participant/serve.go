@@ -213,6 +213,9 @@ func (p *Participant) read(l *link) error {
 			if refused := refusal(err, said); refused != nil {
 				return refused
 			}
+			if l.dead.Load() {
+				return errSilent
+			}
 			return err
 		}
 		buf = message
