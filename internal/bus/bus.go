@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/url"
 	"strings"
 	"time"
@@ -55,7 +56,7 @@ func Connect(ctx context.Context, cfg Config, logger *slog.Logger) (*Bus, error)
 			}
 			return &Bus{conn: conn, js: js, role: cfg.Role}, nil
 		}
-		if !errors.Is(err, nats.ErrNoServers) && !errors.Is(err, nats.ErrTimeout) {
+		if !errors.Is(err, nats.ErrNoServers) && !errors.Is(err, nats.ErrTimeout) && !nameless(err) {
 			return nil, explain(cfg, err)
 		}
 		select {
@@ -66,9 +67,17 @@ func Connect(ctx context.Context, cfg Config, logger *slog.Logger) (*Bus, error)
 	}
 }
 
+// nameless says that a name has no address (yet: an orchestrator gives it one when the servers come up).
+func nameless(err error) bool {
+	var lookup *net.DNSError
+	return errors.As(err, &lookup)
+}
+
 func explain(cfg Config, err error) error {
 	where := redact(cfg.URL)
 	switch {
+	case nameless(err):
+		return fmt.Errorf("connect to NATS at %s: this name has no address: mend --nats: %w", where, err)
 	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired):
 		return fmt.Errorf("connect to NATS at %s: it refuses this user: check user and password in the URL or --nats-creds: %w", where, err)
 	case errors.Is(err, nats.ErrNoServers), errors.Is(err, nats.ErrTimeout):

@@ -116,6 +116,7 @@ func TestRolesAreApart(t *testing.T) {
 		{Edge, "ev.eu.1.hall.session.s", "_INBOX_edge.x", true},
 		{Edge, "$JS.API.STREAM.DELETE.EV_eu", "_INBOX_recorder.x", false},
 		{Edge, "$JS.API.STREAM.PURGE.LOG_eu", "svc.recorder.list", false},
+		{Edge, "live.eu.1.hall.ev.session.s", "hb.eu.*", false},
 		{Presence, "ev.eu.1.hall.session.s", "hb.eu.*", true},
 		{Presence, "live.eu.1.hall.t", "live.eu.1.hall.t", false},
 		{Presence, "ev.eu.1.hall.recording.current", "log.>", false},

@@ -46,7 +46,8 @@ func PermissionsOf(r Role) Permissions {
 	switch r {
 	case Edge:
 		return Permissions{
-			Publish:   append([]string{"live.>", "log.>", "ev.>", "hb.>", "svc.>"}, readLog...),
+			// Frames and speaking; not live.….ev.…, where the stream alone republishes what it has committed.
+			Publish:   append([]string{"live.*.*.*.*", "live.*.*.*.sp.*", "log.>", "ev.>", "hb.*.*", "svc.>"}, readLog...),
 			Subscribe: []string{"live.>", inbox},
 		}
 	case Presence:
@@ -62,7 +63,7 @@ func PermissionsOf(r Role) Permissions {
 			Respond:   true,
 		}
 	default:
-		return Permissions{Publish: []string{"$JS.API.>"}, Subscribe: []string{inbox}}
+		return Permissions{Publish: []string{"$JS.API.>", "$JS.SNAPSHOT.ACK.>", "$JS.SNAPSHOT.RESTORE.>"}, Subscribe: []string{inbox}}
 	}
 }
 

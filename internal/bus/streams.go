@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"airloom/internal/subject"
@@ -74,18 +75,24 @@ func (b *Bus) ensure(ctx context.Context, cfg jetstream.StreamConfig) error {
 		if err == nil {
 			return nil
 		}
-		if errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) {
-			return fmt.Errorf("open stream %s: this NATS has no JetStream: start nats-server with -js or a jetstream block: %w", cfg.Name, err)
-		}
 		// A cluster that is just forming refuses with several codes: try until the caller's patience ends.
 		select {
 		case <-ctx.Done():
-			if missing {
-				return fmt.Errorf("open stream %s: it is not there and this user cannot make it: run `airloom log init --nats URL` with the admin user: %w", cfg.Name, err)
-			}
-			return fmt.Errorf("open stream %s: JetStream does not answer: a cluster needs most of its servers, see their logs: %w", cfg.Name, err)
+			return fmt.Errorf("open stream %s: %s: %w", cfg.Name, trouble(missing, err), err)
 		case <-time.After(250 * time.Millisecond):
 		}
+	}
+}
+
+// trouble puts into words why a stream could not be had, and what to do.
+func trouble(missing bool, err error) string {
+	switch {
+	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
+		return "this NATS has no JetStream: start nats-server with -js or a jetstream block"
+	case missing:
+		return "it is not there and this user cannot make it: run `airloom log init --nats URL` with the admin user"
+	default:
+		return "JetStream does not answer: a cluster needs most of its servers, see their logs"
 	}
 }
 

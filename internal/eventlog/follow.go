@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -59,7 +60,9 @@ func (l *Log) open(ctx context.Context, after uint64) (jetstream.MessagesContext
 	if err != nil {
 		return nil, 0, fmt.Errorf("%w: %w", ErrAway, err)
 	}
-	messages, err := consumer.Messages(jetstream.PullMaxMessages(1000))
+	// When the server that holds the consumer dies, missing heartbeats are all that tells of it.
+	messages, err := consumer.Messages(jetstream.PullMaxMessages(1000),
+		jetstream.PullExpiry(5*time.Second), jetstream.PullHeartbeat(time.Second))
 	if err != nil {
 		return nil, 0, fmt.Errorf("%w: %w", ErrAway, err)
 	}
