@@ -55,13 +55,18 @@ func (t *tap) run(ctx context.Context, after uint64, out chan<- message) error {
 	}
 }
 
+// pulling asks for heartbeats: when the server that holds the consumer dies, missing ones are all that tells of it.
+var pulling = []jetstream.PullMessagesOpt{
+	jetstream.PullMaxMessages(tapped), jetstream.PullExpiry(5 * time.Second), jetstream.PullHeartbeat(time.Second),
+}
+
 // read calls each with every message after a position until it returns false.
 func (t *tap) read(ctx context.Context, after uint64, each func(message) bool) error {
 	consumer, err := t.consumer(ctx, after)
 	if err != nil {
 		return err
 	}
-	messages, err := consumer.Messages(jetstream.PullMaxMessages(tapped))
+	messages, err := consumer.Messages(pulling...)
 	if err != nil {
 		return fmt.Errorf("read %s: %w", t.stream, err)
 	}
@@ -115,7 +120,7 @@ func (t *tap) readThrough(ctx context.Context, after, through uint64, each func(
 	if info.NumPending == 0 {
 		return nil
 	}
-	messages, err := consumer.Messages(jetstream.PullMaxMessages(tapped))
+	messages, err := consumer.Messages(pulling...)
 	if err != nil {
 		return fmt.Errorf("read %s: %w", t.stream, err)
 	}
