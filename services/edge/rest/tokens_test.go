@@ -99,7 +99,7 @@ func TestRow9DevTokensAreForThisMachineAlone(t *testing.T) {
 		{me, here, "Origin", "null"},
 		{me, here, "Origin", "http://localhost.evil.example"},
 		{me, here, "Origin", "http://localhost@evil.example"},
-		{me, here, "Origin", "file://localhost"},
+		{me, here, "Origin", "http://x@localhost"}, {me, here, "Origin", "http://localhost/path"}, {me, here, "Origin", "file://localhost"},
 		{me, here, "Origin", ""},
 		{me, here, "Origin", "http://localhost", "Origin", "https://evil.example"},
 		{me, here, "Forwarded", "for=192.0.2.1"},
