@@ -68,6 +68,7 @@ func (p *program) run(args []string) int {
 		kong.Name("airloom"),
 		kong.Description("A distributed audio fabric. Try it:  airloom up"),
 		kong.DefaultEnvars("AIRLOOM"),
+		kong.WithHyphenPrefixedParameters(true), // listen --from -30s
 		kong.Writers(p.out, p.errs),
 		kong.Exit(func(code int) { exited = code; panic(stopParsing{}) }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),

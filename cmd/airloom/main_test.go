@@ -112,6 +112,7 @@ func TestBadInput(t *testing.T) {
 		"denied":                {[]string{"listen", "--room", "r", "--url", denies.URL}, exitFailed, []string{"tokens only on loopback", "--token"}},
 		"not a URL":             {[]string{"listen", "--room", "r", "--url", "ftp://x"}, exitFailed, []string{"http"}},
 		"from the past":         {[]string{"listen", "--room", "r", "--from", "start"}, exitUsage, []string{"live"}},
+		"from a while ago":      {[]string{"listen", "--room", "r", "--from", "-30s"}, exitUsage, []string{"--from -30s", "live"}},
 		"loop of stdin":         {[]string{"publish", "--room", "r", "--loop", "-"}, exitUsage, []string{"--loop"}},
 		"negative time":         {[]string{"publish", "--room", "r", "--for", "-5s", opus}, exitUsage, []string{"--for"}},
 		"time of no form":       {[]string{"room", "show", "r", "--at", "noon"}, exitUsage, []string{"noon"}},
