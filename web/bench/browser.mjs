@@ -1,7 +1,7 @@
 // Browser to browser: a speech WAV is the microphone of one Chromium, another one listens; the delay between captured and
 // played sound by correlation, and the glitches on the way. Prints one JSON object. `--seconds 35` is how long it listens
 // after `--warm 8` seconds.
-import { cpus } from 'node:os'
+import { cpus, loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
 import { launch, speechWav, startEdge } from '../test/harness.mjs'
 import { delays, quantile, rms } from '../test/sound.mjs'
@@ -11,6 +11,7 @@ const { values } = parseArgs({ options: { seconds: { type: 'string', default: '3
 const seconds = Number(values.seconds)
 const warm = Number(values.warm)
 
+const loadBefore = loadavg()[0]
 const edge = await startEdge()
 const speaker = await launch({ wav: speechWav(seconds + warm + 20) })
 const listener = await launch()
@@ -33,10 +34,12 @@ try {
   const after = await stats(listener.page)
   const sent = await stats(speaker.page)
 
-  const windows = delays(said, heard)
+  const windows = delays(said, heard, { windowMs: 500 })
   const ms = windows.map((w) => w.delayMs)
+  const alike = windows.map((w) => w.correlation)
   const device = heard.earStartMs === undefined ? undefined : heard.earStartMs - heard.startMs
   const round = (x) => Math.round(x * 10) / 10
+  const share = (x) => Math.round(x * 1_000) / 1_000
   const [was] = Object.values(before.playout)
   const [is] = Object.values(after.playout)
   const [got] = Object.values(after.received)
@@ -46,7 +49,7 @@ try {
       {
         bench: 'browser-to-browser',
         date: new Date().toISOString(),
-        machine: { cpus: cpus().length, model: cpus()[0].model },
+        machine: { cpus: cpus().length, model: cpus()[0].model, load_before: loadBefore, load_after: loadavg()[0] },
         seconds,
         browser: speaker.context.browser()?.version() ?? '',
         windows: windows.length,
@@ -57,8 +60,8 @@ try {
           capture_to_ear: device === undefined ? null : { p50: round(quantile(ms, 0.5) + device), p95: round(quantile(ms, 0.95) + device) },
           output_device: device === undefined ? null : round(device),
         },
-        correlation: { p50: round(quantile(windows.map((w) => w.correlation), 0.5) * 100) / 100, worst: round(Math.min(...windows.map((w) => w.correlation)) * 100) / 100 },
-        level: { said: round(rms(said.samples) * 1_000) / 1_000, heard: round(rms(heard.samples) * 1_000) / 1_000 },
+        correlation: { p50: share(quantile(alike, 0.5)), p05: share(quantile(alike, 0.05)), worst: share(Math.min(...alike)) },
+        level: { said: share(rms(said.samples)), heard: share(rms(heard.samples)) },
         glitches: {
           underruns: is.underruns - was.underruns,
           underrun_ms: round(is.underrunMs - was.underrunMs),
