@@ -106,7 +106,7 @@ type recordingVerifyCmd struct {
 
 // Help is printed below the flags.
 func (recordingVerifyCmd) Help() string {
-	return "It exits with 0 only if everything is as the manifest says.\n\nExample:  airloom recording verify 20261120-120300-local-000042"
+	return "It exits with 0 only if everything is as the manifest says.\n\nExample:  airloom recording verify 20261120-120300123-local-000042"
 }
 
 // errNotVerified ends a check that found something; what it was has been printed.

@@ -91,7 +91,7 @@ type recordingGetCmd struct {
 // Help is printed below the flags.
 func (recordingGetCmd) Help() string {
 	return "Files that are there already and the same are left alone; nothing is overwritten.\n\n" +
-		"Example:  airloom recording get 20261120-120300-local-000042 -o town-hall"
+		"Example:  airloom recording get 20261120-120300123-local-000042 -o town-hall"
 }
 
 type fetched struct {

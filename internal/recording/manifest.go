@@ -58,7 +58,7 @@ type Track struct {
 	File        string        `json:"file,omitempty"`   // "" also where the track has no seq at all
 	Bytes       int64         `json:"bytes,omitempty"`
 	FileSHA256  string        `json:"file_sha256,omitempty"`
-	Fill        []Fill        `json:"fill,omitempty"` // packets of the file that nobody published
+	Fill        []Fill        `json:"fill,omitempty"`    // packets of the file that nobody published
 	Problem     string        `json:"problem,omitempty"` // why there is no file
 	Segments    []SegmentInfo `json:"segments,omitempty"`
 }

@@ -34,7 +34,8 @@ var ErrName = errors.New("no such name in a recording")
 // ID makes a recording's id from when it began: the time of the event and its position. Every recorder makes the same
 // one, ids sort by time, and another region's cannot be equal.
 func ID(region string, at time.Time, position uint64) string {
-	return fmt.Sprintf("%s-%s-%06d", at.UTC().Format("20060102-150405"), region, position)
+	when := strings.Replace(at.UTC().Format("20060102-150405.000"), ".", "", 1)
+	return fmt.Sprintf("%s-%s-%06d", when, region, position)
 }
 
 // Since is the event position from which on a recording holds tracks, where its id was made by ID. The event that

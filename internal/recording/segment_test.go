@@ -113,7 +113,7 @@ func FuzzParseSegment(f *testing.F) {
 
 func TestRow13NamesAreParsed(t *testing.T) {
 	for _, good := range []struct{ id, file, key string }{
-		{"20261120-120300-local-42", "manifest.json", "recordings/20261120-120300-local-42/manifest.json"},
+		{"20261120-120300123-local-42", "manifest.json", "recordings/20261120-120300123-local-42/manifest.json"},
 		{"r", "aaaaaai.opus", "recordings/r/aaaaaai.opus"},
 	} {
 		if key, err := FileKey(good.id, good.file); err != nil || key != good.key {

@@ -19,13 +19,13 @@ import (
 )
 
 // event folds one event and does what follows from it.
-func (f *fold) event(ctx, work context.Context, m message) error {
+func (f *fold) event(ctx context.Context, m message) error {
 	e, err := f.r.log.Decode(m.data, m.pos)
 	if err != nil {
 		return err
 	}
-	defer func() { f.folded = m.pos }()
 	if e == nil {
+		f.folded = m.pos
 		return nil
 	}
 	if e.Traceparent != "" {
@@ -46,7 +46,7 @@ func (f *fold) event(ctx, work context.Context, m message) error {
 			f.touched[fo] = true
 		}
 	}
-	if err := f.sync(work, h); err != nil {
+	if err := f.sync(ctx, h); err != nil {
 		return err
 	}
 	if err := f.propose(ctx, h, e.Traceparent); err != nil {
@@ -55,6 +55,7 @@ func (f *fold) event(ctx, work context.Context, m message) error {
 	if h.idle() {
 		delete(f.halls, h.name)
 	}
+	f.folded = m.pos
 	return nil
 }
 
@@ -120,7 +121,7 @@ func (f *fold) propose(ctx context.Context, h *hall, traceparent string) error {
 	if err != nil && !errors.Is(err, eventlog.ErrConflict) {
 		return err
 	}
-	h.asked, f.asked = true, true
+	h.asked, f.asked = time.Now(), true
 	return nil
 }
 

@@ -56,6 +56,9 @@ func (f *fold) run(ctx, work context.Context) error {
 	defer tick.Stop()
 	for ctx.Err() == nil {
 		more, err := f.step(ctx, work)
+		if err != nil && ctx.Err() != nil && work.Err() == nil {
+			break // it waited for the log, between one whole thing and the next
+		}
 		if err != nil {
 			return f.give(err)
 		}
@@ -115,7 +118,7 @@ func (f *fold) drain(work context.Context) error {
 // step folds what has come. more says that there was as much as fits in a step.
 func (f *fold) step(ctx, work context.Context) (more bool, err error) {
 	packs := f.gather()
-	if err := f.catchUp(ctx, work, len(packs) > 0 || !f.r.caught.Load()); err != nil {
+	if err := f.catchUp(ctx, work, len(packs) > 0 || !f.r.caught.Load()); err != nil { // the packs are read again then
 		return false, err
 	}
 	for i := range packs {
@@ -152,6 +155,7 @@ func (f *fold) gather() (packs []message) {
 }
 
 // catchUp folds the events that have come; with all it folds every event that is in the log now, its own ones included.
+// What it has begun with an event it finishes under work; it stops between two.
 func (f *fold) catchUp(ctx, work context.Context, all bool) error {
 	for {
 		f.asked = false
@@ -171,7 +175,7 @@ func (f *fold) catchUp(ctx, work context.Context, all bool) error {
 			if !ok {
 				break
 			}
-			if err := f.event(ctx, work, m); err != nil {
+			if err := f.event(work, m); err != nil {
 				return err
 			}
 		}

@@ -47,9 +47,10 @@ type follow struct {
 	closing  *closing
 
 	// What the fold goroutine does about the track.
-	noticed   time.Time      // when the fold saw its end
-	head      uint64         // how far the audio log was then; 0: not asked yet
-	asked     uint64         // position of a gap event that must be folded before anything more is declared
+	noticed   time.Time // when the fold saw its end
+	head      uint64    // how far the audio log was then; 0: not asked yet
+	asked     uint64    // position of a gap event that must be folded before anything more is declared
+	askedAt   time.Time
 	rendering bool           // its .opus is being made
 	writes    sync.WaitGroup // segments on their way to the store
 	lost      atomic.Bool    // one of them did not arrive: the fold is over

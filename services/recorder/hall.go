@@ -9,10 +9,15 @@ import (
 	"airloom/internal/room"
 )
 
+// askAgain is how long an event that must come is waited for before it is asked for again: on a cluster an append can be
+// refused because of another one that then fails.
+const askAgain = 2 * time.Second
+
 // byKeep is who starts recordings in rooms with keep: record.
 const byKeep = "keep"
 
-// hall is what the recorder knows of a room: the fold of its events. It does no I/O; the fold goroutine owns it.
+// hall is what the recorder knows of a room: the fold of its events, and what it asked for. It does no I/O; the fold
+// goroutine owns it.
 type hall struct {
 	name  string
 	state *room.State
@@ -20,8 +25,8 @@ type hall struct {
 	live  []string // tracks that are not over
 	takes []*take  // its recordings, in order
 
-	unrecorded []string // tracks that started while nothing was recorded, though the room is to be recorded
-	asked      bool     // a recording event is on its way into the log
+	unrecorded []string  // tracks that started while nothing was recorded, though the room is to be recorded
+	asked      time.Time // when a recording event was appended, or refused because of a newer one, that is not folded yet
 }
 
 // seen is a track as the events tell of it.
@@ -72,12 +77,12 @@ func (h *hall) apply(e *room.Event, logRead uint64) {
 			s.closed = true
 		}
 	case room.RecordingStarted:
-		h.asked = false
+		h.asked = time.Time{}
 		if before == "" {
 			h.recordingStarted(e, fact)
 		}
 	case room.RecordingStopped:
-		h.asked = false
+		h.asked = time.Time{}
 		if t := h.take(fact.Recording); t != nil && t.stopped == nil {
 			at := e.At.UTC()
 			t.stopped = &at
@@ -139,7 +144,7 @@ func (h *hall) noteEnds(e *room.Event) {
 
 // wish is the recording event that must follow from what is folded; ok is false where none must.
 func (h *hall) wish(region string) (draft room.Draft, ok bool) {
-	if h.asked {
+	if time.Since(h.asked) < askAgain {
 		return room.Draft{}, false
 	}
 	var err error
@@ -166,7 +171,7 @@ func (h *hall) take(id string) *take {
 
 // idle says that nothing of the room needs to be remembered: it is folded anew when something happens there.
 func (h *hall) idle() bool {
-	if h.asked || h.state.Recording != "" || len(h.live) > 0 || len(h.state.Sessions) > 0 {
+	if !h.asked.IsZero() || h.state.Recording != "" || len(h.live) > 0 || len(h.state.Sessions) > 0 {
 		return false
 	}
 	return !slices.ContainsFunc(h.takes, func(t *take) bool { return !t.finished })

@@ -435,3 +435,48 @@ func TestRow65SeqJump(t *testing.T) {
 		t.Errorf("%+v", m.Tracks)
 	}
 }
+
+// Row 85: a log that was made anew counts from 1 again; the checkpoint of the old one says nothing about it.
+func TestRow85LogMadeAnew(t *testing.T) {
+	dir := t.TempDir()
+	voice := speech(t, 60)
+	for life := range 2 {
+		r := newRegion(t)
+		_, stop := r.recorder(quick(), openStore(t, dir))
+		s := r.speaker("hall")
+		s.say(0, 0, voice[:60-20*life])
+		s.end(0, int64(59-20*life))
+		s.leave()
+		manifests := closed(t, dir, life+1)
+		if got := manifests[len(manifests)-1].Tracks[0].Frames; got != int64(60-20*life) {
+			t.Errorf("life %d: %d frames", life, got)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A recorder that is told to end stores how far it is: the next one reads nothing twice.
+func TestDrainStoresHowFarItIs(t *testing.T) {
+	r := newRegion(t)
+	dir := t.TempDir()
+	cfg := quick()
+	cfg.Checkpoint, cfg.Live = time.Hour, time.Hour
+	store := openStore(t, dir)
+	rec, stop := r.recorder(cfg, store)
+	s := r.speaker("hall")
+	voice := speech(t, 700)
+	s.say(0, 0, voice)
+	until(t, "read", func() bool { return rec.metrics.frames.Load() == 700 })
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	point := storedPoint(t, store)
+	if point.Log.Position != r.logged() || len(point.Tracks) != 1 || point.Tracks[0].After != 50 {
+		t.Errorf("%+v", point)
+	}
+	if _, err := store.Get(t.Context(), recording.OpenKey(point.Takes[0].Recording)); err != nil {
+		t.Error(err)
+	}
+}

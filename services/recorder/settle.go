@@ -15,6 +15,14 @@ import (
 // settle brings tracks that are over to their end, step by step: first the closing fact, which says up to where in the log
 // the track counts; then, once all of that is read, a fact for each gap; then the last segments and the file.
 func (f *fold) settle(ctx, work context.Context) error {
+	for _, h := range f.halls {
+		if h.asked.IsZero() {
+			continue
+		}
+		if err := f.propose(work, h, ""); err != nil {
+			return err
+		}
+	}
 	for _, fo := range f.follows {
 		if fo.ended.IsZero() || fo.rendering {
 			continue
@@ -28,7 +36,7 @@ func (f *fold) settle(ctx, work context.Context) error {
 
 func (f *fold) settleTrack(ctx, work context.Context, fo *follow) error {
 	h := f.halls[fo.room]
-	if h.state.LastOn("gap", fo.info.Track) < fo.asked {
+	if h.state.LastOn("gap", fo.info.Track) < fo.asked && time.Since(fo.askedAt) < askAgain {
 		return nil // a fact is on its way to us
 	}
 	if fo.closing == nil {
@@ -88,6 +96,7 @@ func (fo *follow) whole() bool {
 // declare appends facts about a track, each on the condition that the one before is the newest.
 func (f *fold) declare(ctx context.Context, h *hall, fo *follow, gaps []room.GapDeclared) error {
 	last := uint64(0)
+	fo.askedAt = time.Now()
 	for _, g := range gaps {
 		draft, err := h.state.DeclareGap(g)
 		if errors.Is(err, room.ErrNothingToDo) {
