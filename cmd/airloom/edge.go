@@ -8,6 +8,7 @@ import (
 	"net"
 	"time"
 
+	"airloom/internal/auth"
 	"airloom/internal/bus"
 	"airloom/services/edge"
 	"airloom/services/edge/rest"
@@ -33,6 +34,14 @@ type doorFlags struct {
 	Origin    []string `placeholder:"URL" help:"Origin of foreign pages that may use this edge."`
 }
 
+// mayMint checks that an edge that shall give tokens can.
+func (f doorFlags) mayMint(keys *auth.Keys) error {
+	if f.DevTokens && !keys.CanMint() {
+		return hint(errors.New("--dev-tokens: this edge holds no private key"), "Give --key the private file of the pair, or make tokens with `airloom token`.")
+	}
+	return nil
+}
+
 // Help is shown by --help.
 func (edgeCmd) Help() string {
 	return "Takes frames and presence from participants over WebSocket and fans rooms out to listeners; any number of edges\n" +
@@ -48,6 +57,9 @@ func (c *edgeCmd) Run(p *program) error {
 	defer proc.close()
 	keys, err := loadKeys(c.Key, c.Cluster)
 	if err != nil {
+		return err
+	}
+	if err := c.mayMint(keys); err != nil {
 		return err
 	}
 	l, err := listen(c.Listen)
@@ -80,8 +92,8 @@ type doorConfig struct {
 
 // open makes the edge; run serves it until its context ends and it has drained.
 func (d doorConfig) open(b *bus.Bus, proc *process) (e *edge.Edge, run func(context.Context) error, err error) {
-	if d.DevTokens && !d.Keys.CanMint() {
-		return nil, nil, hint(errors.New("--dev-tokens: this edge holds no private key"), "Give --key the private file of the pair, or make tokens with `airloom token`.")
+	if err := d.mayMint(d.Keys); err != nil {
+		return nil, nil, err
 	}
 	e, err = edge.New(d.Config, b, proc.logger)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -177,6 +178,9 @@ func notReady(ready func() bool, why string) func() error {
 
 func loadKeys(paths []string, cluster string) (*auth.Keys, error) {
 	keys, err := auth.LoadKeys(paths...)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, hint(err, "Give --key the file of a key; `airloom key FILE` makes a pair.")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("load keys: %w", err)
 	}

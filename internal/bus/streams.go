@@ -70,24 +70,36 @@ func configs(cfg Streams) []jetstream.StreamConfig {
 }
 
 func (b *Bus) ensure(ctx context.Context, cfg jetstream.StreamConfig) error {
+	nobody := 0
 	for {
 		missing, err := b.attempt(ctx, cfg)
 		if err == nil {
 			return nil
 		}
-		// A cluster that is just forming refuses with several codes: try until the caller's patience ends.
+		if noJetStream(err) {
+			nobody++
+		}
+		// A cluster that is just forming refuses with several codes: try until the caller's patience ends. But a server that has
+		// JetStream answers from its start on.
+		if ctx.Err() != nil || nobody == 10 {
+			return fmt.Errorf("open stream %s: %s: %w", cfg.Name, trouble(missing, err), err)
+		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("open stream %s: %s: %w", cfg.Name, trouble(missing, err), err)
 		case <-time.After(250 * time.Millisecond):
 		}
 	}
 }
 
+func noJetStream(err error) bool {
+	return errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrJetStreamNotEnabled) ||
+		errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount)
+}
+
 // trouble puts into words why a stream could not be had, and what to do.
 func trouble(missing bool, err error) string {
 	switch {
-	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
+	case noJetStream(err):
 		return "this NATS has no JetStream: start nats-server with -js or a jetstream block"
 	case missing:
 		return "it is not there and this user cannot make it: run `airloom log init --nats URL` with the admin user"
