@@ -6,6 +6,7 @@ import "errors"
 var (
 	ErrClosed         = errors.New("the room is closed")
 	ErrFull           = errors.New("the room is full")
+	ErrKicked         = errors.New("a moderator removed this identity from the room")
 	ErrUnknownSession = errors.New("no such session in the room")
 	ErrUnknownTrack   = errors.New("no such open track in the room")
 	ErrTooManyTracks  = errors.New("too many tracks in this session")
@@ -46,6 +47,8 @@ func (s *State) Admission(session string) error {
 		return ErrUnknownSession
 	case joined.Admitted:
 		return nil
+	case joined.Banned:
+		return ErrKicked
 	case s.Closed:
 		return ErrClosed
 	default:

@@ -48,7 +48,7 @@ func play(t *testing.T, file string) {
 }
 
 var names = map[error]string{
-	ErrClosed: "closed", ErrFull: "full", ErrUnknownSession: "unknown-session", ErrUnknownTrack: "unknown-track",
+	ErrClosed: "closed", ErrFull: "full", ErrKicked: "kicked", ErrUnknownSession: "unknown-session", ErrUnknownTrack: "unknown-track",
 	ErrTooManyTracks: "too-many", ErrForbidden: "forbidden", ErrNothingToDo: "nothing",
 }
 
@@ -87,6 +87,10 @@ func do(t *testing.T, s *State, w []string) string {
 		d, err = s.Lose(w[1], w[2], EdgeLost)
 	case "leave":
 		d, err = s.Leave(w[1], Bye)
+	case "kick":
+		d, err = s.Leave(w[1], Kicked)
+	case "wait": // wait SECONDS of the writers' clocks
+		clock = clock.Add(time.Duration(number(1)) * time.Second)
 	case "start": // start TRACK SESSION
 		d, err = s.StartTrack(TrackStarted{Track: w[1], Session: w[2], Name: "mic", Channels: 1, FrameMS: 20})
 		if race {
@@ -137,13 +141,16 @@ func do(t *testing.T, s *State, w []string) string {
 	return appendTo(s, d, race)
 }
 
+// clock is that of the events' writers.
+var clock = time.Unix(1_800_000_000, 0)
+
 // appendTo is the log: it takes a draft only where its subject still is.
 func appendTo(s *State, d Draft, race bool) string {
 	kind, id := d.Fact.Subject()
 	if s.LastOn(kind, id) != d.Expect && !race {
 		return "conflict"
 	}
-	e := Event{Room: s.Room, At: time.Unix(int64(s.Position), 0), Fact: d.Fact, Position: s.Position + 1}
+	e := Event{Room: s.Room, At: clock, Fact: d.Fact, Position: s.Position + 1}
 	s.Apply(&e)
 	position := s.Position
 	s.Apply(&e) // a second time changes nothing

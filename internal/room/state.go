@@ -48,11 +48,12 @@ type State struct {
 	Sessions map[string]*Session // all that have joined and not left, admitted or not
 	Tracks   map[string]*Track   // all tracks ever started; those that are over have Ended set
 
-	last       map[string]uint64 // "kind.id" -> position of the newest event on that subject
-	byIdentity map[string]string // identity -> its present session
-	byResume   map[string]string // resume hash -> session
-	occupied   int               // sessions that are Present
-	open       int               // tracks that are not over
+	last       map[string]uint64    // "kind.id" -> position of the newest event on that subject
+	byIdentity map[string]string    // identity -> its present session
+	byResume   map[string]string    // resume hash -> session
+	kicked     map[string]time.Time // identity -> when a moderator removed it
+	occupied   int                  // sessions that are Present
+	open       int                  // tracks that are not over
 }
 
 // Session is one participant's stay in the room.
@@ -60,6 +61,7 @@ type Session struct {
 	Joined
 	Since    time.Time
 	Admitted bool // false: over capacity when it joined
+	Banned   bool // a moderator had removed this identity less than BanFor before
 	Replaced bool // a newer session of the same identity has joined
 	Away     bool
 	AwayAt   time.Time
@@ -87,11 +89,14 @@ type Track struct {
 	Order    uint64 // position of its TrackStarted
 }
 
+// BanFor is how long an identity that a moderator removed stays out, by the clocks of the events' writers.
+const BanFor = 10 * time.Minute
+
 // NewState is the state of a room without events under these defaults.
 func NewState(name string, defaults Settings) *State {
 	return &State{
 		Room: name, Settings: defaults,
-		Sessions: map[string]*Session{}, Tracks: map[string]*Track{}, last: map[string]uint64{}, byIdentity: map[string]string{}, byResume: map[string]string{},
+		Sessions: map[string]*Session{}, Tracks: map[string]*Track{}, last: map[string]uint64{}, byIdentity: map[string]string{}, byResume: map[string]string{}, kicked: map[string]time.Time{},
 	}
 }
 
@@ -140,8 +145,12 @@ func (f Joined) apply(s *State, e *Event) {
 		s.vacate(older, e)
 		older.Replaced = true
 	}
-	admitted := !s.Closed && (s.Settings.Capacity == 0 || s.occupied < s.Settings.Capacity)
-	s.Sessions[f.Session] = &Session{Joined: f, Since: e.At, Admitted: admitted, LastEdge: f.Edge, Order: e.Position}
+	banned := s.IsBanned(f.Identity, e.At)
+	if !banned {
+		delete(s.kicked, f.Identity)
+	}
+	admitted := !s.Closed && !banned && (s.Settings.Capacity == 0 || s.occupied < s.Settings.Capacity)
+	s.Sessions[f.Session] = &Session{Joined: f, Since: e.At, Admitted: admitted, Banned: banned, LastEdge: f.Edge, Order: e.Position}
 	if f.ResumeHash != "" {
 		s.byResume[f.ResumeHash] = f.Session
 	}
@@ -149,6 +158,12 @@ func (f Joined) apply(s *State, e *Event) {
 		s.occupied++
 		s.byIdentity[f.Identity] = f.Session
 	}
+}
+
+// IsBanned says whether an identity is kept out at a time.
+func (s *State) IsBanned(identity string, now time.Time) bool {
+	at, ok := s.kicked[identity]
+	return ok && now.Sub(at) < BanFor
 }
 
 // vacate takes a session's seat away and ends its tracks.
@@ -181,6 +196,9 @@ func (f Away) apply(s *State, e *Event) {
 
 func (f Left) apply(s *State, e *Event) {
 	if session := s.Sessions[f.Session]; session != nil {
+		if f.Reason == Kicked && session.Present() {
+			s.kicked[session.Identity] = e.At
+		}
 		s.vacate(session, e)
 		delete(s.Sessions, f.Session)
 		delete(s.byResume, session.ResumeHash)

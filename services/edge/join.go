@@ -140,6 +140,9 @@ func (e *Edge) begin(ctx context.Context, h *hub, r *helloRequest, claims auth.C
 		if state.Sessions[s.id] != nil {
 			return room.Draft{}, room.ErrNothingToDo // the ack was lost, the event was not
 		}
+		if state.IsBanned(s.identity, time.Now()) {
+			return room.Draft{}, room.ErrKicked // the log would say the same: spare it the event
+		}
 		return state.Join(fact)
 	})
 	if err != nil && !errors.Is(err, room.ErrNothingToDo) {
@@ -158,8 +161,11 @@ func (e *Edge) begin(ctx context.Context, h *hub, r *helloRequest, claims auth.C
 	if admission != nil {
 		h.discard(s)
 		why := room.RoomFull
-		if errors.Is(admission, room.ErrClosed) {
+		switch {
+		case errors.Is(admission, room.ErrClosed):
 			why = room.RoomClosed
+		case errors.Is(admission, room.ErrKicked):
+			why = room.Kicked
 		}
 		e.leave(h, s.id, why)
 		return nil, admission

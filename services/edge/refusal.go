@@ -56,6 +56,8 @@ func asRefusal(err error) *refusal {
 		return r
 	case errors.Is(err, room.ErrClosed):
 		return refuse("room_closed", closeRoomClosed, "this room is closed")
+	case errors.Is(err, room.ErrKicked):
+		return refuse("kicked", closeForbidden, "a moderator removed you from this room: you may come back %v later", room.BanFor)
 	case errors.Is(err, room.ErrFull):
 		return refuse("room_full", closeRoomFull, "this room is full: its capacity is reached")
 	case errors.Is(err, room.ErrForbidden):
