@@ -62,12 +62,27 @@ func (r *Recorder) answer(ctx context.Context) error {
 		subs = append(subs, sub)
 	}
 	<-ctx.Done()
-	for _, sub := range subs {
-		_ = sub.Unsubscribe() // the connection may be closed already
-	}
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(within, stop) })()
+	time.AfterFunc(within, stop)
+	unsubscribe(subs)
 	running.Wait()
 	return ctx.Err()
+}
+
+// unsubscribe lets each subscription hand on what it has received, for at most two seconds in all: a request that is
+// dropped would keep who asked waiting.
+func unsubscribe(subs []*nats.Subscription) {
+	deadline := time.After(2 * time.Second)
+	for _, sub := range subs {
+		closed := sub.StatusChanged(nats.SubscriptionClosed)
+		if err := sub.Drain(); err != nil {
+			continue // the connection is closed: nothing is left to finish
+		}
+		select {
+		case <-closed:
+		case <-deadline:
+			return
+		}
+	}
 }
 
 func (a *answers) handle(ctx context.Context, on string, msg *nats.Msg, handle func(context.Context, *nats.Msg) (*nats.Msg, error)) {
