@@ -4,6 +4,8 @@ export interface Edge {
   url: string
   own: boolean
   log: string
+  /** The owner's invite, of an open edge. */
+  invite: string
   start(): Promise<void>
   stop(signal?: NodeJS.Signals): Promise<void>
   run(...args: string[]): string
@@ -16,7 +18,7 @@ export interface Browser {
 }
 export const scratch: string
 export function freePort(): Promise<number>
-export function startEdge(): Promise<Edge>
+export function startEdge(options?: { open?: boolean }): Promise<Edge>
 export function speechWav(seconds: number, voice?: number): string
 export function launch(options?: {
   wav?: string

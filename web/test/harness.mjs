@@ -24,11 +24,12 @@ export async function freePort() {
 }
 
 /**
- * An `airloom up` of its own; it can be ended and started again on the same port and data.
- * With AIRLOOM_URL the one that runs there, which cannot.
+ * An `airloom up` of its own; it can be ended and started again on the same port and data. An `open` one listens on all
+ * addresses, gives tokens to nobody without an invite, and prints its owner's, which is `edge.invite`.
+ * With AIRLOOM_URL the one that runs there, which cannot be ended.
  */
-export async function startEdge() {
-  if (process.env.AIRLOOM_URL) return { url: process.env.AIRLOOM_URL, own: false, stop: async () => {}, start: async () => {} }
+export async function startEdge({ open = false } = {}) {
+  if (process.env.AIRLOOM_URL && !open) return { url: process.env.AIRLOOM_URL, own: false, stop: async () => {}, start: async () => {} }
   if (!existsSync(BINARY)) throw new Error(`no binary at ${BINARY}: build it (go build -o airloom ./cmd/airloom) or set AIRLOOM_BIN`)
   const port = await freePort()
   const data = mkdtempSync(join(scratch, 'data-'))
@@ -37,14 +38,16 @@ export async function startEdge() {
     url: `http://127.0.0.1:${port}`,
     own: true,
     log: '',
+    invite: '',
     async start() {
-      child = spawn(BINARY, ['up', '--listen', `127.0.0.1:${port}`, '--data', data], { stdio: ['ignore', 'pipe', 'pipe'] })
+      child = spawn(BINARY, ['up', '--listen', `${open ? '0.0.0.0' : '127.0.0.1'}:${port}`, '--data', data], { stdio: ['ignore', 'pipe', 'pipe'] })
       child.stderr.on('data', (text) => (edge.log += text))
       await new Promise((resolve, reject) => {
         let out = ''
         child.stdout.on('data', (text) => {
           out += text
-          if (out.includes('ready http')) resolve()
+          edge.invite = /#invite=(\S+)/.exec(out)?.[1] ?? ''
+          if (out.includes('ready http') && (!open || edge.invite)) resolve()
         })
         child.once('exit', (code) => reject(new Error(`airloom up ended with ${code}: ${out}${edge.log}`)))
       })

@@ -64,3 +64,20 @@ export async function tokenFor(room: string, name: string): Promise<string> {
   if (!mint) return own
   return (await rest.token({ room, name, identity: identity(), grants }, own)).token
 }
+
+const INVITE_SECONDS = 12 * 3_600
+
+/**
+ * The address to send to somebody. With an invite that may make tokens it carries one for this room alone, to listen and
+ * speak; it may make tokens too, so that each who opens it is a participant of their own.
+ */
+export async function linkFor(room: string): Promise<string> {
+  const address = new URL(`/room/${encodeURIComponent(room)}`, location.origin)
+  const own = invite()
+  if (own === undefined) return address.href
+  const { listen, speak, mint } = invited(own)
+  if (!mint) return address.href
+  const grants = { listen: listen ?? false, speak: speak ?? false, mint: true }
+  const { token } = await rest.token({ room, identity: `link-${identity()}`, grants, ttl_seconds: INVITE_SECONDS }, own)
+  return `${address.href}#invite=${token}`
+}

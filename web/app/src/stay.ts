@@ -159,18 +159,18 @@ export class Stay {
 
   #sourceEnded(source: AudioSource): void {
     if (this.source.value !== source) return
-    this.#say(source.kind === 'file' ? 'The file is at its end' : 'The microphone is gone')
+    this.say(source.kind === 'file' ? 'The file is at its end' : 'The microphone is gone')
     this.closeSource()
   }
 
   #entered(room: Room): void {
     this.#room = room
     room.on('state', (status) => {
-      if (status.state === 'open' && this.link.value.state === 'reconnecting') this.#say('Connected again')
+      if (status.state === 'open' && this.link.value.state === 'reconnecting') this.say('Connected again')
       this.link.value = status
     })
     room.on('session', ({ resumed }) => {
-      if (!resumed) this.#say('You were away for too long and joined anew')
+      if (!resumed) this.say('You were away for too long and joined anew')
     })
     room.on('room', (info) => (this.info.value = info))
     room.on('log', (log) => (this.log.value = log))
@@ -220,7 +220,8 @@ export class Stay {
     this.speaking.value = new Set(sessions.map((p) => p.session))
   }
 
-  #say(words: string): void {
+  /** Shows a word for a moment. */
+  say(words: string): void {
     this.note.value = words
     clearTimeout(this.#noteTimer)
     this.#noteTimer = setTimeout(() => (this.note.value = ''), 5_000)

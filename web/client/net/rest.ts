@@ -53,7 +53,8 @@ export interface TokenRequest {
   identity?: string
   name?: string
   /** What it allows; an edge on one's own machine allows all to whom it asks nothing. */
-  grants?: Partial<Grants>
+  grants?: Partial<Grants & { /** May make tokens itself, never wider ones. */ mint: boolean }>
+  ttl_seconds?: number
 }
 
 /** A refused HTTP request; `code` is the problem's own, else unauthorized, forbidden or http_<status>. */

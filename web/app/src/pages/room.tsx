@@ -1,8 +1,8 @@
 import { useSignal } from '@preact/signals'
 import { useEffect, useMemo } from 'preact/hooks'
 import { missingFeatures, AirloomError } from '../../../client'
-import { savedName } from '../access'
-import { EarIcon, LeaveIcon, MicIcon, MicOffIcon } from '../parts/icons'
+import { linkFor, savedName } from '../access'
+import { EarIcon, LeaveIcon, MicIcon, MicOffIcon, ShareIcon } from '../parts/icons'
 import { Banners, LinkPill, SoundBlocked } from '../parts/link'
 import { Meter } from '../parts/meter'
 import { ErrorNotice, KeepBadge, KeepNotice } from '../parts/notices'
@@ -131,8 +131,25 @@ export function RoomHead({ stay }: { stay: Stay }) {
           info && <KeepBadge keep={info.keep} />
         )}
         <LinkPill stay={stay} />
+        <ShareButton stay={stay} />
       </div>
     </div>
+  )
+}
+
+function ShareButton({ stay }: { stay: Stay }) {
+  const share = async () => {
+    try {
+      await navigator.clipboard.writeText(await linkFor(stay.name))
+      stay.say('The link is copied: send it to whom you want here')
+    } catch (error) {
+      stay.say(`The link could not be copied: ${(error as Error).message}`)
+    }
+  }
+  return (
+    <button type="button" class="small" onClick={() => void share()}>
+      <ShareIcon /> Copy link
+    </button>
   )
 }
 
