@@ -228,8 +228,9 @@ func (e *Edge) untilThen(h *hub, what string, decide func(*room.State) (room.Dra
 		for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 			attempt, cancel := context.WithTimeout(ctx, 3*time.Second)
 			err := h.decide(attempt, "", decide)
+			late := attempt.Err() != nil
 			cancel()
-			if err == nil || !errors.Is(err, eventlog.ErrAway) && !isConflict(err) && attempt.Err() == nil {
+			if err == nil || !late && !errors.Is(err, eventlog.ErrAway) && !isConflict(err) {
 				then()
 				return
 			}
