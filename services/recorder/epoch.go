@@ -16,6 +16,8 @@ type epoch struct {
 	open       map[uint32]*openSegment
 	recent     map[uint32]*[recording.SegmentSeqs]fingerprint
 	recentList []uint32
+	aside      frame.Ranges // segments that were put aside: see follow.putAside
+	asideFrom  uint64       // log position of the first thing in them
 }
 
 // openSegment is a segment that waits for frames or facts.
@@ -23,6 +25,7 @@ type openSegment struct {
 	n      uint32
 	filled int
 	oldest uint64 // log position of the first thing in it
+	newest uint64 // and of the last one
 	slots  [recording.SegmentSeqs]slot
 }
 
@@ -56,6 +59,9 @@ func (e *epoch) put(seq uint32, s slot) (kept known, taken bool) {
 		}
 		return known{}, true
 	}
+	if e.aside.Contains(n) {
+		return known{}, true // it is read again anyway
+	}
 	seg := e.open[n]
 	if seg == nil {
 		seg = &openSegment{n: n, oldest: s.pos}
@@ -66,6 +72,7 @@ func (e *epoch) put(seq uint32, s slot) (kept known, taken bool) {
 	}
 	seg.slots[i] = s
 	seg.filled++
+	seg.newest = s.pos
 	return known{}, false
 }
 
@@ -114,12 +121,51 @@ func (e *epoch) highest() int64 {
 	return high
 }
 
-func (e *epoch) empty() bool { return e.highest() < 0 && e.done.Len() == 0 }
+// putAside forgets the segment that has waited longest for something to come. Not the highest one, by which the epoch's
+// end is known.
+func (e *epoch) putAside() bool {
+	highest := uint32(max(e.highest(), 0) / recording.SegmentSeqs)
+	var least *openSegment
+	for _, seg := range e.open {
+		if seg.n != highest && seg.filled > 0 && (least == nil || seg.newest < least.newest) {
+			least = seg
+		}
+	}
+	if least == nil {
+		return false
+	}
+	if e.aside.Len() == 0 || least.oldest < e.asideFrom {
+		e.asideFrom = least.oldest
+	}
+	e.aside.Add(least.n, least.n)
+	delete(e.open, least.n)
+	return true
+}
 
-// cover adds the seqs that are closed or there.
+// takeBack makes the first so many segments that were put aside open again, to be read again.
+func (e *epoch) takeBack(count int) (taken int) {
+	var left frame.Ranges
+	for r := range e.aside.All() {
+		for n := r.From; n <= r.To; n++ {
+			if taken < count {
+				taken++
+				continue
+			}
+			left.Add(n, n)
+		}
+	}
+	e.aside = left
+	return taken
+}
+
+func (e *epoch) empty() bool { return e.highest() < 0 && e.done.Len() == 0 && e.aside.Len() == 0 }
+
+// cover adds the seqs that are closed, there or put aside.
 func (e *epoch) cover(have *frame.Ranges) {
-	for r := range e.done.All() {
-		have.Add(r.From*recording.SegmentSeqs, uint32(min(uint64(r.To)*recording.SegmentSeqs+recording.SegmentSeqs-1, frame.MaxSeq)))
+	for _, segments := range []*frame.Ranges{&e.done, &e.aside} {
+		for r := range segments.All() {
+			have.Add(r.From*recording.SegmentSeqs, uint32(min(uint64(r.To)*recording.SegmentSeqs+recording.SegmentSeqs-1, frame.MaxSeq)))
+		}
 	}
 	for n, seg := range e.open {
 		for i := range seg.slots {
@@ -133,6 +179,9 @@ func (e *epoch) cover(have *frame.Ranges) {
 
 // oldest is the log position from which the open segments must be read again after a restart; 0: there are none.
 func (e *epoch) oldest() (pos uint64) {
+	if e.aside.Len() > 0 {
+		pos = e.asideFrom
+	}
 	for _, seg := range e.open {
 		if pos == 0 || seg.oldest < pos {
 			pos = seg.oldest

@@ -268,6 +268,7 @@ func (f *fold) closeSegments(ctx context.Context) error {
 				return err
 			}
 		}
+		fo.putAside(maxOpen)
 		if !slices.ContainsFunc(fo.gaps, func(g gapDeclared) bool { return g.Through > f.read }) {
 			delete(f.touched, fo)
 		}

@@ -174,6 +174,40 @@ func (f *follow) declare(g room.GapDeclared) {
 	}
 }
 
+// maxOpen is how many segments of a track are held open; a hole that stays keeps one open to the track's end.
+const maxOpen = 64
+
+// putAside keeps the track's memory bounded: what has waited longest is forgotten, and read from the log again when the track is
+// over. While a track is being closed nothing is put aside.
+func (f *follow) putAside(most int) {
+	if !f.ended.IsZero() {
+		return
+	}
+	open := 0
+	for _, e := range f.epochs {
+		open += len(e.open)
+	}
+	for id := 0; open > most && id < 256; {
+		if e := f.epochs[uint8(id)]; e != nil && e.putAside() {
+			open--
+			continue
+		}
+		id++
+	}
+}
+
+// takeBack opens at most so many of the segments that were put aside. after is the log position behind which they lie; ok is false
+// where there are none.
+func (f *follow) takeBack(most int) (after uint64, ok bool) {
+	for _, id := range f.ids() {
+		if e := f.epochs[id]; e != nil && e.aside.Len() > 0 {
+			e.takeBack(most)
+			return e.asideFrom - 1, true
+		}
+	}
+	return 0, false
+}
+
 // closable takes out the segments that are full, given that the log has been read up to a position.
 func (f *follow) closable(read uint64) []*recording.Segment {
 	if !f.ended.IsZero() && f.closing == nil {

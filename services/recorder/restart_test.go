@@ -480,3 +480,32 @@ func TestDrainStoresHowFarItIs(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A track with a hole in every segment is not held in memory, whole; and what comes late for a segment that was put aside still counts.
+func TestHolesInEverySegment(t *testing.T) {
+	r := newRegion(t)
+	dirs := []string{t.TempDir(), t.TempDir()}
+	cfg := quick()
+	cfg.Checkpoint = time.Second
+	rec, _ := r.recorder(cfg, openStore(t, dirs[0]))
+	const segments = maxOpen + 80
+	voice := speech(t, 40)
+	s := r.speaker("hall")
+	for n := range uint32(segments) {
+		s.say(0, n*recording.SegmentSeqs, voice[:10])
+		s.say(0, n*recording.SegmentSeqs+480, voice[20:])
+	}
+	until(t, "all read", func() bool { return rec.metrics.frames.Load() == segments*30 })
+	s.say(0, 10, voice[10:20]) // late, for the very first one
+	s.end(0, segments*recording.SegmentSeqs-1)
+	s.leave()
+	track := closed(t, dirs[0], 1)[0].Tracks[0]
+	if track.Frames != segments*30+10 || len(track.Gaps) != segments || track.Gaps[0].From != 20 || len(track.Segments) != segments {
+		t.Fatalf("%d frames, %d gaps, %d segments", track.Frames, len(track.Gaps), len(track.Segments))
+	}
+	r.recorder(quick(), openStore(t, dirs[1]))
+	closed(t, dirs[1], 1)
+	if got, want := tree(t, dirs[1]), tree(t, dirs[0]); !slices.Equal(got, want) {
+		t.Errorf("made anew, %d and %d objects differ", len(got), len(want))
+	}
+}

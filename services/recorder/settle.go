@@ -53,6 +53,9 @@ func (f *fold) settleTrack(ctx, work context.Context, fo *follow) error {
 			return err
 		}
 	}
+	if after, ok := fo.takeBack(maxOpen); ok {
+		return f.readAgain(work, fo, after, fo.closing.through)
+	}
 	f.render(work, fo)
 	return nil
 }
