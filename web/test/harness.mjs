@@ -1,6 +1,6 @@
 // What the browser tests and the bench share: an edge to talk to, speech to say, browsers to say it in.
 import { execFileSync, spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -118,5 +118,3 @@ export async function launch({ wav, flags = [], refuseMicrophone = false, autopl
   page.on('console', (message) => message.type() === 'error' && problems.push(message.text()))
   return { context, page, problems, close: () => context.close() }
 }
-
-export const save = (name, text) => writeFileSync(name, text)

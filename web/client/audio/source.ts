@@ -5,6 +5,7 @@
 import { type SourceFrame, Framer } from './framer'
 import { type Level, VoiceDetector, measure } from './meter'
 import { SAMPLE_RATE } from '../wire/opus'
+import { addTimestamp } from '../wire/seq'
 
 export const FRAME_MS = 20
 const FRAME_SAMPLES = (SAMPLE_RATE * FRAME_MS) / 1_000
@@ -13,8 +14,6 @@ const STALL_MS = 100
 
 export interface Heard extends SourceFrame {
   level: Level
-  /** UTC in µs of the frame's first sample, as well as it is known. */
-  capturedUs: number
 }
 
 /** Blocks as they come. `deviceMs`: the device's time of the first sample, where it tells one. */
@@ -24,7 +23,7 @@ export interface Input {
   deviceMs?: number
 }
 
-export const utcNowMs = (): number => performance.timeOrigin + performance.now()
+const utcNowMs = (): number => performance.timeOrigin + performance.now()
 
 export class Source {
   #framer: Framer
@@ -33,6 +32,7 @@ export class Source {
   #frames = new Set<(frame: Heard) => void>()
   #stop: () => void = () => {}
   #closed = false
+  #clock: { timestamp: number; unixUs: number } | undefined
 
   constructor(
     readonly channels: 1 | 2,
@@ -40,6 +40,11 @@ export class Source {
     private readonly ended: () => void,
   ) {
     this.#framer = new Framer(channels, FRAME_SAMPLES, (frame) => this.#framed(frame))
+  }
+
+  /** When a sample of this source's counter was captured, by this machine's clock; undefined before the first frame. */
+  get clock(): { timestamp: number; unixUs: number } | undefined {
+    return this.#clock
   }
 
   onFrame(listener: (frame: Heard) => void): () => void {
@@ -119,8 +124,8 @@ export class Source {
     const { rms, peak } = measure(frame.channels)
     const level = { rms, peak, voice: this.#detector.hear(rms) }
     this.level(level)
-    const heard = { ...frame, level, capturedUs: Math.round((utcNowMs() - FRAME_MS) * 1_000) }
-    for (const listener of this.#frames) listener(heard)
+    this.#clock = { timestamp: addTimestamp(0, frame.index * FRAME_SAMPLES), unixUs: Math.round((utcNowMs() - FRAME_MS) * 1_000) }
+    for (const listener of this.#frames) listener({ ...frame, level })
   }
 }
 

@@ -16,7 +16,6 @@ export interface FakeSocket {
   requests: any[]
   packets: Packet[]
   send(message: object): void
-  sendBytes(bytes: Uint8Array): void
   close(code: number, reason?: string): void
   /** Dies without a close frame, as a cable does. */
   cut(): void
@@ -76,7 +75,6 @@ export class FakeEdge {
       requests: [],
       packets: [],
       send: (message) => socket.send(JSON.stringify(message)),
-      sendBytes: (bytes) => socket.send(bytes),
       close: (code, reason) => socket.close(code, reason),
       cut: () => socket.terminate(),
     }

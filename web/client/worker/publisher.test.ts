@@ -38,6 +38,7 @@ let index: number
 
 const source = {
   channels: 1,
+  clock: { timestamp: 95_040, unixUs: 1_700_000_000_000_000 },
   onFrame: (given: (frame: Heard) => void) => {
     listener = given
     return () => (listener = undefined)
@@ -49,7 +50,7 @@ const config: PublishConfig = { name: 'mic', label: '', bitrate: 32_000, applica
 /** `count` frames from the source, a moment between them for the encoder. */
 async function speak(count: number, voice = true): Promise<void> {
   for (let i = 0; i < count; i++, index++) {
-    listener?.({ index, channels: [new Float32Array(960).fill(index)], level: { rms: -20, peak: -10, voice }, capturedUs: 0 })
+    listener?.({ index, channels: [new Float32Array(960).fill(index)], level: { rms: -20, peak: -10, voice } })
     await Promise.resolve()
   }
   await new Promise((resolve) => setTimeout(resolve, 1))
@@ -97,6 +98,7 @@ test('numbers frames from 0 on, timestamps from the source counter', async () =>
   expect(edge.last.packets.map((p) => p.timestamp)).toEqual([96_000, 96_960, 97_920])
   expect(edge.last.packets[0]!.voice).toBe(true)
   expect(ids).toEqual(['track1'])
+  expect(edge.last.requests[0]).toMatchObject({ type: 'track.start', channels: 1, frame_ms: 20, epoch: 0, clock: { timestamp: 95_040 } })
 })
 
 test('while muted it declares silence: the first frame at once, then every 400 ms, the rest on speaking again', async () => {

@@ -159,8 +159,17 @@ export class Publisher {
 
   async #startTrack(): Promise<void> {
     const { name, label } = this.config
-    const request = { type: 'track.start' as const, name, label, channels: this.source.channels, frame_ms: FRAME_MS, epoch: 0 }
-    const answer = await this.link.request(request)
+    const { channels, clock } = this.source
+    const answer = await this.link.request({
+      type: 'track.start',
+      name,
+      label,
+      channels,
+      frame_ms: FRAME_MS,
+      epoch: 0,
+      // The edge's clock is the better one: a laptop's may be minutes off.
+      ...(clock && { clock: { timestamp: clock.timestamp, unix_us: Math.round(clock.unixUs + this.link.clockAheadMs * 1_000) } }),
+    })
     if (answer.type !== 'track') throw new AirloomError('protocol', `track.start was answered with ${answer.type}`)
     if (this.#ended) return
     this.#encoder?.close()
