@@ -6,6 +6,8 @@ export interface DelayConfig {
   memory: number
   /** Share of arrivals that have to be in time. */
   quantile: number
+  /** Arrivals up to this much later than the fastest are all waited for, whatever the quantile says: it costs little. */
+  coverMs: number
   /** Never play closer than this to the fastest arrival. */
   floorMs: number
   /** Never play farther behind it than this: what comes later is lost or skipped. */
@@ -14,7 +16,7 @@ export interface DelayConfig {
   marginMs: number
 }
 
-export const INTERACTIVE: DelayConfig = { memory: 750, quantile: 0.995, floorMs: 18, ceilingMs: 300, marginMs: 12 }
+export const INTERACTIVE: DelayConfig = { memory: 750, quantile: 0.995, coverMs: 60, floorMs: 18, ceilingMs: 300, marginMs: 12 }
 
 const REFRESH_EVERY = 10
 
@@ -57,9 +59,10 @@ export class DelayEstimator {
   #refresh(): void {
     this.#sinceRefresh = 0
     const sorted = Float64Array.from(this.#transits).sort()
-    const { quantile, floorMs, ceilingMs, marginMs } = this.config
-    this.#fastest = sorted[0]!
-    const late = sorted[Math.ceil(quantile * sorted.length) - 1]!
-    this.#target = Math.min(this.#fastest + ceilingMs, Math.max(this.#fastest + floorMs, late) + marginMs)
+    const { quantile, coverMs, floorMs, ceilingMs, marginMs } = this.config
+    const fastest = (this.#fastest = sorted[0]!)
+    const most = Math.min(sorted.at(-1)!, fastest + coverMs)
+    const late = Math.max(sorted[Math.ceil(quantile * sorted.length) - 1]!, most, fastest + floorMs)
+    this.#target = Math.min(fastest + ceilingMs, late + marginMs)
   }
 }
