@@ -7,7 +7,6 @@ package recording
 import (
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -36,17 +35,6 @@ var ErrName = errors.New("no such name in a recording")
 func ID(region string, at time.Time, position uint64) string {
 	when := strings.Replace(at.UTC().Format("20060102-150405.000"), ".", "", 1)
 	return fmt.Sprintf("%s-%s-%06d", when, region, position)
-}
-
-// Since is the event position from which on a recording holds tracks, where its id was made by ID. The event that
-// starts a recording by `keep` may be written long after the track that caused it, when no recorder was up.
-func Since(id string) (position uint64, ok bool) {
-	i := strings.LastIndexByte(id, '-')
-	if i < 0 {
-		return 0, false
-	}
-	position, err := strconv.ParseUint(id[i+1:], 10, 64)
-	return position, err == nil
 }
 
 // Dir is the folder of a recording's objects. Callers have checked the id with subject.ID.

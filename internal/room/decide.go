@@ -144,6 +144,19 @@ func (s *State) DeclareGap(f GapDeclared) (Draft, error) {
 	return s.draft(f), nil
 }
 
+// CloseTrack decides up to where in the log a track that is over counts; the first decision holds.
+func (s *State) CloseTrack(track string, through uint64) (Draft, error) {
+	known := s.Tracks[track]
+	switch {
+	case known == nil || !known.Ended:
+		return Draft{}, ErrUnknownTrack
+	case known.Closed:
+		return Draft{}, ErrNothingToDo
+	default:
+		return s.draft(TrackClosed{Track: track, Through: through}), nil
+	}
+}
+
 // Set decides on the room's settings.
 func (s *State) Set(settings Settings) (Draft, error) {
 	switch {
@@ -166,15 +179,16 @@ func (s *State) Close(reason string) (Draft, error) {
 	return s.draft(Closed{Reason: reason}), nil
 }
 
-// Record decides on starting (id not empty) or stopping the recording.
-func (s *State) Record(on bool, id, by string) (Draft, error) {
+// Record decides on starting or stopping the recording. One that starts has an id and a reason (by), and holds the
+// tracks that were open at position since or later; 0: from now on.
+func (s *State) Record(on bool, id, by string, since uint64) (Draft, error) {
 	switch {
 	case on && s.Recording != "", !on && s.Recording == "":
 		return Draft{}, ErrNothingToDo
 	case on && s.Settings.Keep == KeepNone:
 		return Draft{}, ErrForbidden
 	case on:
-		return s.draft(RecordingStarted{Recording: id, By: by}), nil
+		return s.draft(RecordingStarted{Recording: id, By: by, Since: since}), nil
 	default:
 		return s.draft(RecordingStopped{Recording: s.Recording}), nil
 	}

@@ -30,7 +30,8 @@ func oneOfEach() []Event {
 		},
 		TrackMuted{Track: "aaaaaai"}, TrackUnmuted{Track: "aaaaaai"}, TrackEnded{Track: "aaaaaai", Epoch: 1, Last: -1},
 		GapDeclared{Track: "aaaaaai", From: 5, To: 9, Reason: PublisherDropped, Through: 77},
-		RecordingStarted{Recording: "r1", By: "keep"}, RecordingStopped{Recording: "r1"},
+		TrackClosed{Track: "aaaaaai", Through: 78},
+		RecordingStarted{Recording: "r1", By: "keep", Since: 9}, RecordingStopped{Recording: "r1"},
 	}
 	events := make([]Event, len(facts))
 	for i, f := range facts {

@@ -16,6 +16,7 @@ var facts = map[string]func(json.RawMessage) (Fact, error){
 	"track.muted":       fact[TrackMuted],
 	"track.unmuted":     fact[TrackUnmuted],
 	"track.ended":       fact[TrackEnded],
+	"track.closed":      fact[TrackClosed],
 	"gap.declared":      fact[GapDeclared],
 	"recording.started": fact[RecordingStarted],
 	"recording.stopped": fact[RecordingStopped],
@@ -123,6 +124,12 @@ type TrackEnded struct {
 	Last  int64  `json:"last"`
 }
 
+// TrackClosed fixes what counts of a track that is over: what the log had up to position Through, and nothing after it.
+type TrackClosed struct {
+	Track   string `json:"track"`
+	Through uint64 `json:"through"`
+}
+
 // GapDeclared says that these seqs will never be in the log: frames logged after position Through don't change it.
 type GapDeclared struct {
 	Track   string    `json:"track"`
@@ -144,10 +151,12 @@ const (
 	StorageCorrupt    GapReason = "storage_corrupt"
 )
 
-// RecordingStarted opens a recording; By is an identity, or "keep" where the settings did it.
+// RecordingStarted opens a recording; By is an identity, or "keep" where the settings did it. It holds the tracks that
+// were open at position Since or later; 0: at its own.
 type RecordingStarted struct {
 	Recording string `json:"recording"`
 	By        string `json:"by"`
+	Since     uint64 `json:"since,omitempty"`
 }
 
 // RecordingStopped closes the open recording.
@@ -168,6 +177,7 @@ func (TrackStarted) Type() string     { return "track.started" }
 func (TrackMuted) Type() string       { return "track.muted" }
 func (TrackUnmuted) Type() string     { return "track.unmuted" }
 func (TrackEnded) Type() string       { return "track.ended" }
+func (TrackClosed) Type() string      { return "track.closed" }
 func (GapDeclared) Type() string      { return "gap.declared" }
 func (RecordingStarted) Type() string { return "recording.started" }
 func (RecordingStopped) Type() string { return "recording.stopped" }
@@ -185,6 +195,7 @@ func (f TrackStarted) Subject() (string, string)   { return "track", f.Track }
 func (f TrackMuted) Subject() (string, string)     { return "track", f.Track }
 func (f TrackUnmuted) Subject() (string, string)   { return "track", f.Track }
 func (f TrackEnded) Subject() (string, string)     { return "track", f.Track }
+func (f TrackClosed) Subject() (string, string)    { return "gap", f.Track } // in one order with the gaps
 func (f GapDeclared) Subject() (string, string)    { return "gap", f.Track }
 func (RecordingStarted) Subject() (string, string) { return "recording", "current" }
 func (RecordingStopped) Subject() (string, string) { return "recording", "current" }

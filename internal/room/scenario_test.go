@@ -102,6 +102,8 @@ func do(t *testing.T, s *State, w []string) string {
 		d, err = s.EndTrack(TrackEnded{Track: w[1], Last: int64(number(2))})
 	case "gap":
 		d, err = s.DeclareGap(GapDeclared{Track: w[1], From: uint32(number(2)), To: uint32(number(3)), Reason: Rejected})
+	case "closetrack":
+		d, err = s.CloseTrack(w[1], uint64(number(2)))
 	case "set": // set KEEP CAPACITY [SPEAK]
 		settings := Settings{Keep: Keep(w[1]), Capacity: number(2), Speak: SpeakGranted}
 		if arg(3) != "" {
@@ -111,7 +113,7 @@ func do(t *testing.T, s *State, w []string) string {
 	case "close":
 		d, err = s.Close("over")
 	case "record":
-		d, err = s.Record(w[1] == "on", "r1", "ann")
+		d, err = s.Record(w[1] == "on", "r1", "ann", 0)
 	case "roster":
 		return roster(s)
 	case "resumable":

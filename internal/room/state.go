@@ -86,6 +86,7 @@ type Track struct {
 	Last     int64 // with EndKnown: last seq of EndEpoch
 	EndEpoch uint8
 	Gaps     []GapDeclared
+	Closed   bool   // what counts of it is fixed
 	Order    uint64 // position of its TrackStarted
 }
 
@@ -245,6 +246,12 @@ func (f TrackEnded) apply(s *State, e *Event) {
 func (f GapDeclared) apply(s *State, _ *Event) {
 	if track := s.Tracks[f.Track]; track != nil {
 		track.Gaps = append(track.Gaps, f)
+	}
+}
+
+func (f TrackClosed) apply(s *State, _ *Event) {
+	if track := s.Tracks[f.Track]; track != nil {
+		track.Closed = true
 	}
 }
 

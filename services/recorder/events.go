@@ -40,12 +40,7 @@ func (f *fold) event(ctx context.Context, m message) error {
 		return err
 	}
 	h.apply(e, f.read)
-	if g, ok := e.Fact.(room.GapDeclared); ok {
-		if fo := f.follows[trackKey{h.name, g.Track}]; fo != nil {
-			fo.declare(g)
-			f.touched[fo] = true
-		}
-	}
+	f.applyToTrack(h, e.Fact)
 	if err := f.sync(ctx, h); err != nil {
 		return err
 	}
@@ -241,4 +236,20 @@ func (f *fold) join(ctx context.Context, fo *follow, id string) error {
 	}
 	fo.recordings = append(fo.recordings, id)
 	return nil
+}
+
+// applyToTrack folds what is said of a track's frames.
+func (f *fold) applyToTrack(h *hall, fact room.Fact) {
+	kind, id := fact.Subject()
+	fo := f.follows[trackKey{h.name, id}]
+	if kind != "gap" || fo == nil {
+		return
+	}
+	switch fact := fact.(type) {
+	case room.GapDeclared:
+		fo.declare(fact)
+	case room.TrackClosed:
+		fo.settle(fact.Through)
+	}
+	f.touched[fo] = true
 }

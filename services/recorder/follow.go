@@ -14,14 +14,6 @@ import (
 	"airloom/internal/room"
 )
 
-// A track's frames are known for good once its last fact says so: a gap.declared of this one seq, which no track ever
-// reaches, whose `through` is the log position up to which the track counts. Recorders append it when a track is over.
-// So all of them take the same frames, find the same ones missing and write the same bytes, whenever they read the log.
-const (
-	closingEpoch = 255
-	closingSeq   = frame.MaxSeq
-)
-
 // maxTail is how far the declared last seq may lie beyond the highest logged one: an hour of 20 ms frames. A wilder claim
 // is not believed, it would make hours of nothing.
 const maxTail = 3600 * 50
@@ -150,21 +142,26 @@ func (f *follow) end(at time.Time, known bool, id uint8, last int64) {
 	f.ended, f.endKnown, f.endEpoch, f.last = at, known, id, last
 }
 
+// settle folds track.closed: from here on it is known which frames count. So all recorders take the same ones, find the
+// same ones missing and write the same bytes, whenever they read the log.
+func (f *follow) settle(through uint64) {
+	if f.closing != nil {
+		return
+	}
+	f.closing = &closing{through}
+	for id, e := range f.epochs {
+		e.drop(0, frame.MaxSeq, through)
+		if e.empty() {
+			delete(f.epochs, id)
+		}
+	}
+}
+
 // declare folds a gap.declared of this track. Frames that were logged after its `through` don't count.
 func (f *follow) declare(g room.GapDeclared) {
 	if f.closing != nil {
 		if g.Through == f.closing.through {
 			f.gaps = append(f.gaps, g)
-		}
-		return
-	}
-	if g.Epoch == closingEpoch && g.From == closingSeq {
-		f.closing = &closing{g.Through}
-		for id, e := range f.epochs {
-			e.drop(0, frame.MaxSeq, g.Through)
-			if e.empty() {
-				delete(f.epochs, id)
-			}
 		}
 		return
 	}
@@ -278,7 +275,7 @@ func (f *follow) lastSeq(id uint8) int64 {
 	if e := f.epochs[id]; e != nil {
 		last = e.highest()
 	}
-	if f.endKnown && id == f.endEpoch && f.last > last && f.last <= min(last+maxTail, closingSeq) {
+	if f.endKnown && id == f.endEpoch && f.last > last && f.last <= min(last+maxTail, frame.MaxSeq) {
 		last = f.last
 	}
 	if last < 0 {

@@ -72,8 +72,8 @@ func (h *hall) apply(e *room.Event, logRead uint64) {
 		if s := h.seen[fact.Track]; s != nil && !s.closed {
 			s.endKnown, s.endEpoch, s.last = true, fact.Epoch, fact.Last
 		}
-	case room.GapDeclared:
-		if s := h.seen[fact.Track]; s != nil && fact.Epoch == closingEpoch && fact.From == closingSeq {
+	case room.TrackClosed:
+		if s := h.seen[fact.Track]; s != nil {
 			s.closed = true
 		}
 	case room.RecordingStarted:
@@ -118,8 +118,8 @@ func (h *hall) recordingStarted(e *room.Event, fact room.RecordingStarted) {
 		id: fact.Recording, by: fact.By, keep: h.state.Settings.Keep, started: e.At.UTC(), done: map[string]recording.Track{},
 	}
 	since := e.Position
-	if from, ok := recording.Since(fact.Recording); ok && fact.By == byKeep && from < since {
-		since = from
+	if fact.Since != 0 {
+		since = min(since, fact.Since)
 	}
 	for id, s := range h.seen {
 		if s.over == 0 || s.over > since {
@@ -151,9 +151,9 @@ func (h *hall) wish(region string) (draft room.Draft, ok bool) {
 	switch t := h.take(h.state.Recording); {
 	case h.state.Recording == "" && len(h.unrecorded) > 0:
 		first := h.seen[h.unrecorded[0]]
-		draft, err = h.state.Record(true, recording.ID(region, first.info.Started, first.position), byKeep)
+		draft, err = h.state.Record(true, recording.ID(region, first.info.Started, first.position), byKeep, first.position)
 	case t != nil && t.by == byKeep && h.state.OpenTracks() == 0:
-		draft, err = h.state.Record(false, "", byKeep)
+		draft, err = h.state.Record(false, "", byKeep, 0)
 	default:
 		return room.Draft{}, false
 	}

@@ -319,7 +319,7 @@ func TestRecordingStartedAfterTheFact(t *testing.T) {
 		t.Fatalf("%d frames recorded though nobody asked", n)
 	}
 	record := func(id string) func(*room.State) (room.Draft, error) {
-		return func(s *room.State) (room.Draft, error) { return s.Record(id != "", id, "mod") }
+		return func(s *room.State) (room.Draft, error) { return s.Record(id != "", id, "mod", 0) }
 	}
 	r.decide("den", record("r1"))
 	s.say(0, 800, voice[800:1000])

@@ -46,7 +46,11 @@ func (f *fold) settleTrack(ctx, work context.Context, fo *follow) error {
 		return nil
 	}
 	if gaps := fo.undeclared(fo.closing.through); len(gaps) > 0 {
-		return f.declare(ctx, h, fo, gaps)
+		facts := make([]room.Fact, len(gaps))
+		for i, g := range gaps {
+			facts[i] = g
+		}
+		return f.say(ctx, h, fo, facts)
 	}
 	for _, s := range fo.rest() {
 		if err := f.keep(work, fo, s); err != nil {
@@ -81,9 +85,17 @@ func (f *fold) close(ctx context.Context, h *hall, fo *follow) error {
 	case f.read < fo.head || !fo.whole():
 		return nil
 	}
-	return f.declare(ctx, h, fo, []room.GapDeclared{{
-		Track: fo.info.Track, Epoch: closingEpoch, From: closingSeq, To: closingSeq, Reason: room.PublisherVanished, Through: through,
-	}})
+	return f.say(ctx, h, fo, []room.Fact{room.TrackClosed{Track: fo.info.Track, Through: through}})
+}
+
+func decide(s *room.State, fact room.Fact) (room.Draft, error) {
+	switch fact := fact.(type) {
+	case room.TrackClosed:
+		return s.CloseTrack(fact.Track, fact.Through)
+	case room.GapDeclared:
+		return s.DeclareGap(fact)
+	}
+	return room.Draft{}, room.ErrForbidden
 }
 
 // graceIsOver counts from the track's end; what ended while no recorder was up has had its time.
@@ -96,12 +108,12 @@ func (fo *follow) whole() bool {
 	return fo.endKnown && len(fo.undeclared(0)) == 0
 }
 
-// declare appends facts about a track, each on the condition that the one before is the newest.
-func (f *fold) declare(ctx context.Context, h *hall, fo *follow, gaps []room.GapDeclared) error {
+// say appends facts about a track, each on the condition that the one before is the newest.
+func (f *fold) say(ctx context.Context, h *hall, fo *follow, facts []room.Fact) error {
 	last := uint64(0)
 	fo.askedAt = time.Now()
-	for _, g := range gaps {
-		draft, err := h.state.DeclareGap(g)
+	for _, fact := range facts {
+		draft, err := decide(h.state, fact)
 		if errors.Is(err, room.ErrNothingToDo) {
 			continue
 		}
@@ -118,11 +130,11 @@ func (f *fold) declare(ctx context.Context, h *hall, fo *follow, gaps []room.Gap
 			return nil
 		case err != nil:
 			f.r.metrics.retries.Add(1)
-			f.r.logger.Warn("a gap cannot be declared now", "room", h.name, "track", fo.info.Track, "error", err)
+			f.r.logger.Warn("a track's end cannot be settled now", "room", h.name, "track", fo.info.Track, "error", err)
 			return ctx.Err() // it may be stored all the same; the next step tries again
 		}
 		fo.asked = last
-		if g.From != closingSeq {
+		if g, ok := fact.(room.GapDeclared); ok {
 			f.r.metrics.gaps.Add(1)
 			f.r.metrics.missing.Add(int64(g.To) - int64(g.From) + 1)
 		}

@@ -124,7 +124,7 @@ func (d *door) record(w http.ResponseWriter, r *http.Request) error {
 		if *ask.On && s.Closed {
 			return room.Draft{}, room.ErrClosed
 		}
-		return s.Record(*ask.On, newRecording(time.Now()), claims.Identity)
+		return s.Record(*ask.On, newRecording(time.Now()), claims.Identity, 0)
 	})
 }
 
