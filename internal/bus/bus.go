@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -37,7 +38,11 @@ type Bus struct {
 	conn *nats.Conn
 	js   jetstream.JetStream
 	role Role
+	up   atomic.Bool // what watch saw last
 }
+
+// ErrAway is returned by Publish and PublishMsg while there is no connection.
+var ErrAway = errors.New("NATS is away")
 
 // Connect connects, trying for cfg.Wait while nobody answers. Its errors say what to do about them.
 func Connect(ctx context.Context, cfg Config, logger *slog.Logger) (*Bus, error) {
@@ -54,7 +59,9 @@ func Connect(ctx context.Context, cfg Config, logger *slog.Logger) (*Bus, error)
 				conn.Close()
 				return nil, fmt.Errorf("open JetStream: %w", err)
 			}
-			return &Bus{conn: conn, js: js, role: cfg.Role}, nil
+			b := &Bus{conn: conn, js: js, role: cfg.Role}
+			b.watch()
+			return b, nil
 		}
 		if !errors.Is(err, nats.ErrNoServers) && !errors.Is(err, nats.ErrTimeout) && !nameless(err) {
 			return nil, explain(cfg, err)
@@ -139,8 +146,42 @@ func (b *Bus) Conn() *nats.Conn { return b.conn }
 // JetStream is the log's API.
 func (b *Bus) JetStream() jetstream.JetStream { return b.js }
 
-// Up says whether the connection is there at the moment.
-func (b *Bus) Up() bool { return b.conn.IsConnected() }
+// watch keeps up true. While nats.go looks for another server it holds the connection's lock through each attempt, up to 2 s, and
+// every call on the connection waits for it; Up does not.
+func (b *Bus) watch() {
+	b.up.Store(true)
+	changes := b.conn.StatusChanged(nats.CONNECTED, nats.RECONNECTING, nats.DISCONNECTED, nats.CLOSED)
+	if !b.conn.IsConnected() {
+		b.up.Store(false)
+	}
+	go func() {
+		for status := range changes {
+			b.up.Store(status == nats.CONNECTED)
+			if status == nats.CLOSED {
+				return
+			}
+		}
+	}()
+}
+
+// Up says whether the connection is there at the moment. It never waits.
+func (b *Bus) Up() bool { return b.up.Load() }
+
+// Publish sends data now or, with ErrAway, not at all: sound that waits for a connection would be late.
+func (b *Bus) Publish(subject string, data []byte) error {
+	if !b.Up() {
+		return ErrAway
+	}
+	return b.conn.Publish(subject, data)
+}
+
+// PublishMsg is Publish with a reply subject and headers.
+func (b *Bus) PublishMsg(msg *nats.Msg) error {
+	if !b.Up() {
+		return ErrAway
+	}
+	return b.conn.PublishMsg(msg)
+}
 
 // Drain finishes what was received and sent, then closes; it waits at most until ctx ends.
 func (b *Bus) Drain(ctx context.Context) error {

@@ -15,7 +15,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/time/rate"
 
@@ -252,7 +251,7 @@ func (e *Edge) heartbeat(ctx context.Context) {
 		beat, _ := json.Marshal(map[string]any{
 			"edge": e.id, "region": e.cfg.Region, "sessions": e.metrics.sessions.Load(), "unix_us": time.Now().UnixMicro(),
 		})
-		_ = e.bus.Conn().Publish(subject.Heartbeat(e.cfg.Region, e.id), beat) // the next one is a second away
+		_ = e.bus.Publish(subject.Heartbeat(e.cfg.Region, e.id), beat) // the next one is a second away
 		select {
 		case <-ctx.Done():
 			return
@@ -274,7 +273,7 @@ func (e *Edge) Ready() error {
 
 func (e *Edge) watchNATS(now int64) {
 	switch {
-	case e.bus.Conn().Status() == nats.CONNECTED:
+	case e.bus.Up():
 		e.natsLost.Store(0)
 	case e.natsLost.Load() == 0:
 		e.natsLost.Store(now)

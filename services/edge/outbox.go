@@ -97,7 +97,7 @@ func (o *outbox) send(p *pack) {
 	if p.traceparent != "" {
 		msg.Header = nats.Header{"traceparent": []string{p.traceparent}}
 	}
-	_ = o.bus.Conn().PublishMsg(msg) // while NATS is away this fails at once; the retry sends it again
+	_ = o.bus.PublishMsg(msg) // while NATS is away this fails at once; the retry sends it again
 }
 
 // run hears the log's answers and sends again what was not acked, until ctx ends.

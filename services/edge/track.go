@@ -193,7 +193,7 @@ func (t *track) recall(epoch uint8, acked int64) {
 // live sends the packet to listeners.
 func (t *track) live(p *frame.Packet, now int64) {
 	t.next = max(t.next, int64(p.Last())+1)
-	_ = t.edge.bus.Conn().Publish(t.liveSubject, p.Raw()) // while NATS is away live sound is lost, never late
+	_ = t.edge.bus.Publish(t.liveSubject, p.Raw()) // while NATS is away live sound is lost, never late
 	if p.Flags&frame.Voice != 0 && p.Kind == frame.Audio {
 		t.voiceAt = now
 		if !t.speaks {
@@ -208,7 +208,7 @@ func (t *track) say(speaks bool, now int64) {
 	if speaks {
 		word[0] = '1'
 	}
-	_ = t.edge.bus.Conn().Publish(t.speakSubject, word)
+	_ = t.edge.bus.Publish(t.speakSubject, word)
 }
 
 // keep brings a packet towards the log: frames packed by ten, silence and backlog as they came.
