@@ -35,7 +35,7 @@ func (t *track) advance(epoch uint8, log *epochLog, now int64) {
 		close(w)
 	}
 	t.waiters = nil
-	if now-log.told >= int64(ackEvery) {
+	if t.ended || now-log.told >= int64(ackEvery) { // a track that ended while the log was away gets no tick any more
 		t.tellAck(epoch, log, now)
 	}
 }
