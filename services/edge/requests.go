@@ -7,6 +7,7 @@ import (
 
 const (
 	maxAnswers = 64 // remembered
+	maxWaiters = 4  // for one answer: repeats of a request that is being worked on
 	maxQueue   = 20 // requests that wait for the log
 )
 
@@ -37,7 +38,7 @@ func (q *requests) begin(id uint64, s *socket) (fresh bool) {
 			continue
 		case a.frame != nil:
 			s.conn.send(a.frame)
-		case len(a.to) < 2:
+		case len(a.to) < maxWaiters:
 			a.to = append(a.to, s)
 		}
 		return false
@@ -51,23 +52,22 @@ func (q *requests) begin(id uint64, s *socket) (fresh bool) {
 	return true
 }
 
-// finish gives the answer to those that wait for it and keeps it. It goes to s in any case.
+// finish keeps the answer and gives it to all that wait for it; s is where the request came from.
 func (q *requests) finish(id uint64, frame []byte, s *socket) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	s.conn.send(frame)
 	for i := range q.answers {
 		a := &q.answers[i]
 		if a.id != id || a.frame != nil {
 			continue
 		}
-		for _, other := range a.to {
-			if other != s {
-				other.conn.send(frame)
-			}
+		for _, waiting := range a.to {
+			waiting.conn.send(frame)
 		}
 		a.frame, a.to = frame, nil
+		return
 	}
+	s.conn.send(frame)
 }
 
 // later runs f after the requests before it, off the reading goroutine: frames go on while the log is slow. It returns false

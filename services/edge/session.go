@@ -229,7 +229,7 @@ func (s *session) grants() room.Grants {
 func (s *session) checkToken(now time.Time) {
 	s.mu.Lock()
 	expires, warn := s.claims.Expires, false
-	if !s.warned && now.After(expires.Add(-s.edge.limits.notice)) {
+	if !s.warned && len(s.conns) > 0 && now.After(expires.Add(-s.edge.limits.notice)) {
 		s.warned, warn = true, true
 	}
 	s.mu.Unlock()
