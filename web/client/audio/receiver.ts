@@ -32,7 +32,7 @@ interface Decoding {
 }
 
 export class TrackReceiver {
-  #order = new FrameOrder((item) => this.#ordered(item))
+  #order = this.#newOrder()
   #out: InOrder<PlayerMessage>
   #decoding: Decoding[] = []
   #decoder: AudioDecoder | undefined
@@ -52,6 +52,12 @@ export class TrackReceiver {
     if (this.#order.holding) setTimeout(() => !this.#closed && this.#order.expire(performance.now()), HOLD_MS + 1)
   }
 
+  /** Frames were left out on purpose: what comes next is not late, and what is missing not lost. */
+  restart(): void {
+    this.#order = this.#newOrder()
+    this.#out.add({ type: 'reset' })
+  }
+
   skipped(): void {
     this.#order.skipped()
   }
@@ -64,6 +70,10 @@ export class TrackReceiver {
     this.#closed = true
     this.#dropDecoder()
     this.port.close()
+  }
+
+  #newOrder(): FrameOrder {
+    return new FrameOrder((item) => this.#ordered(item))
   }
 
   #ordered(item: Ordered): void {

@@ -65,7 +65,11 @@ export class Room extends Emitter<RoomEvents> {
     readonly output: Output | undefined,
   ) {
     super()
+    output?.context.addEventListener('statechange', this.#tellAudible)
+    this.#tellAudible()
   }
+
+  #tellAudible = (): void => this.worker.tell({ type: 'audible', on: this.output?.running ?? false })
 
   get status(): LinkStatus {
     return this.#status
@@ -177,6 +181,7 @@ export class Room extends Emitter<RoomEvents> {
         return this.#publications.get(message.publication)?.isFailed(new AirloomError(message.error.code, message.error.message))
       case 'closed': {
         for (const handle of [...this.#players.keys()]) this.#stop(handle)
+        this.output?.context.removeEventListener('statechange', this.#tellAudible)
         const error = message.error && new AirloomError(message.error.code, message.error.message)
         return this.emit('closed', error)
       }

@@ -34,6 +34,8 @@ export type ToWorker =
   | { type: 'unpublish'; call: number; publication: number }
   | { type: 'play'; handle: number; channels: number; port: MessagePort }
   | { type: 'stop'; handle: number }
+  /** Whether the output runs; while it does not, nothing is decoded, or it would pile up before the output. */
+  | { type: 'audible'; on: boolean }
   | { type: 'hurry' }
   | { type: 'stats'; call: number }
 

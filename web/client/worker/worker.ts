@@ -26,6 +26,7 @@ class Engine {
   #early = new Map<number, Packet[]>()
   #tokens = new Map<number, { resolve(token: string): void; reject(error: AirloomError): void }>()
   #tokenCall = 0
+  #audible = true
 
   async handle(message: ToWorker): Promise<unknown> {
     switch (message.type) {
@@ -64,6 +65,10 @@ class Engine {
       case 'stop':
         this.#receivers.get(message.handle)?.close()
         this.#receivers.delete(message.handle)
+        return
+      case 'audible':
+        if (message.on && !this.#audible) for (const receiver of this.#receivers.values()) receiver.restart()
+        this.#audible = message.on
         return
       case 'hurry':
         this.#link?.hurry()
@@ -141,6 +146,7 @@ class Engine {
   }
 
   #packets(bytes: Uint8Array): void {
+    if (!this.#audible) return
     for (const packet of decodeMessage(bytes)) {
       if (packet.backlog) continue
       const receiver = this.#receivers.get(packet.handle)
