@@ -44,6 +44,7 @@ type inMessage struct {
 	Identity  string          `json:"identity"`
 	Name      string          `json:"name"`
 	Resume    string          `json:"resume"`
+	At        string          `json:"edge"`
 	Resumed   bool            `json:"resumed"`
 	Grants    room.Grants     `json:"grants"`
 	Room      json.RawMessage `json:"room"`
