@@ -118,6 +118,7 @@ func (p *peer) readOne() bool {
 	switch {
 	case err != nil:
 		p.err = err
+		p.c.Close()
 		return false
 	case p.closed != 0:
 		p.err = fmt.Errorf("opcode %d after the close frame", op)

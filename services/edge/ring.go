@@ -44,9 +44,9 @@ func (r *ring) put(s *slot) {
 	head := r.head.Load()
 	n := uint64(len(slots))
 	if oldest := slots[head%n].Load(); oldest != nil && s.at-oldest.at < int64(ringSpan) && n < ringMax {
-		slots = grow(slots, head)
-		r.slots.Store(&slots)
-		n = uint64(len(slots))
+		grown := grow(slots, head) // its own variable: one that is stored lives on the heap, in every call
+		r.slots.Store(&grown)
+		slots, n = grown, uint64(len(grown))
 	}
 	s.index = head
 	slots[head%n].Store(s)
