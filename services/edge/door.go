@@ -3,13 +3,13 @@ package edge
 import (
 	"bufio"
 	"context"
-	"crypto/sha1"
-	"encoding/base64"
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
+	"github.com/gorilla/websocket"
 	"golang.org/x/time/rate"
 
 	"airloom/internal/problem"
@@ -18,49 +18,46 @@ import (
 const (
 	sendBuffer      = 128 << 10 // kernel bytes: what is in there is stale sound that nobody can take back
 	handshakeWithin = 5 * time.Second
-	handshakeGUID   = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11" // RFC 6455 §1.3
 )
+
+// handshakeBuffers are gorilla's, which writes nothing after the handshake.
+var handshakeBuffers sync.Pool
 
 // Socket is the handler of GET /v1/ws, once the handshake and its Origin were found good (package rest): it upgrades
 // (RFC 6455 §4.2.2) and lives the socket's life. No extension and no subprotocol is ever agreed to.
 func (e *Edge) Socket() http.Handler {
+	upgrader := &websocket.Upgrader{
+		HandshakeTimeout: handshakeWithin, ReadBufferSize: 256, WriteBufferSize: 256, WriteBufferPool: &handshakeBuffers,
+		CheckOrigin: func(*http.Request) bool { return true },
+		Error: func(w http.ResponseWriter, _ *http.Request, status int, why error) {
+			problem.Write(w, problem.New(status, "bad_handshake", "%v", why))
+		},
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		e.metrics.handshakes.Add(1)
-		hijacker, ok := w.(http.Hijacker)
-		switch {
-		case e.draining.Load():
-			e.refuseHandshake(w, problem.New(http.StatusServiceUnavailable, "draining", "This edge is going away: another one serves you.").With("Retry-After", "1"))
-			return
-		case !ok || r.ProtoMajor != 1:
-			e.refuseHandshake(w, problem.New(http.StatusBadRequest, "bad_handshake", "A WebSocket comes over HTTP/1.1."))
+		if e.draining.Load() {
+			e.metrics.refused.Add(1)
+			problem.Write(w, problem.New(http.StatusServiceUnavailable, "draining", "This edge is going away: another one serves you.").With("Retry-After", "1"))
 			return
 		}
-		c, buffered, err := hijacker.Hijack()
+		ws, err := upgrader.Upgrade(w, r, nil)
 		if err != nil {
-			e.refuseHandshake(w, fmt.Errorf("take a connection over: %w", err))
+			e.metrics.refused.Add(1)
 			return
 		}
-		if err := e.upgrade(c, buffered.Reader, r.Header.Get("Sec-WebSocket-Key")); err != nil {
+		if err := e.serve(ws.NetConn()); err != nil {
 			e.metrics.refused.Add(1)
 			e.logger.Debug("socket could not be served", "error", err)
-			_ = c.Close() // nothing can be said any more
+			_ = ws.NetConn().Close() // nothing can be said any more
 		}
 	})
 }
 
-func (e *Edge) refuseHandshake(w http.ResponseWriter, why error) {
-	e.metrics.refused.Add(1)
-	problem.Write(w, why)
-}
-
-// upgrade answers the handshake and starts the socket's reading goroutine.
-func (e *Edge) upgrade(c net.Conn, early *bufio.Reader, key string) error {
+// serve takes an upgraded connection over from gorilla and starts the socket's reading goroutine.
+func (e *Edge) serve(c net.Conn) error {
 	tcp, ok := c.(*net.TCPConn)
 	if !ok {
 		return fmt.Errorf("serve socket: %T is not a TCP connection", c)
-	}
-	if early.Buffered() > 0 {
-		return fmt.Errorf("serve socket: %d bytes came before the handshake was answered", early.Buffered())
 	}
 	raw, err := tcp.SyscallConn()
 	if err != nil {
@@ -68,9 +65,6 @@ func (e *Edge) upgrade(c net.Conn, early *bufio.Reader, key string) error {
 	}
 	if err := tcp.SetWriteBuffer(sendBuffer); err != nil {
 		return fmt.Errorf("serve socket: %w", err)
-	}
-	if err := answerHandshake(tcp, key); err != nil {
-		return fmt.Errorf("answer handshake: %w", err)
 	}
 	s := &socket{
 		edge: e, conn: &conn{net: tcp, raw: raw, worker: e.writers.assign()},
@@ -86,19 +80,6 @@ func (e *Edge) upgrade(c net.Conn, early *bufio.Reader, key string) error {
 		return fmt.Errorf("serve socket: %w", errStopped)
 	}
 	return nil
-}
-
-func answerHandshake(c net.Conn, key string) error {
-	sum := sha1.Sum([]byte(key + handshakeGUID))
-	answer := "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " +
-		base64.StdEncoding.EncodeToString(sum[:]) + "\r\n\r\n"
-	if err := c.SetWriteDeadline(time.Now().Add(handshakeWithin)); err != nil {
-		return err
-	}
-	if _, err := c.Write([]byte(answer)); err != nil {
-		return err
-	}
-	return c.SetWriteDeadline(time.Time{})
 }
 
 // admitSocket counts a socket in; false: the edge is draining and nobody would tell it to move.
