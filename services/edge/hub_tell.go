@@ -160,6 +160,8 @@ func (h *hub) react(e *room.Event, touches []string) {
 				h.edge.leave(h, id, room.Replaced)
 			}
 		}
+	case room.TrackClosed:
+		h.edge.outbox.giveUp(f.Track)
 	case room.Closed:
 		for id := range h.sessions {
 			h.edge.leave(h, id, room.RoomClosed)

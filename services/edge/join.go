@@ -309,9 +309,6 @@ func (s *socket) welcome(session *session, r *helloRequest, resumed bool) error 
 	if s.edge.outbox.isAway() && len(own) > 0 {
 		s.conn.send(text(logMessage{Type: "log", State: "away"}))
 	}
-	if r.Listen {
-		h.listen(s.conn, true)
-	}
 	return nil
 }
 

@@ -20,6 +20,7 @@ const (
 	outboxBytes  = 256 << 20               // all packs that wait, over all tracks
 	outboxTrack  = 200                     // packs of one track that wait: 40 s of 20 ms frames
 	awayAfter    = 1500 * time.Millisecond // a pack that waits so long means the log is away
+	caughtUp     = 750 * time.Millisecond  // and when none waits that long, all that had waited is in the log
 	resendFirst  = 1 * time.Second
 	resendMost   = 4 * time.Second
 	outboxWindow = 4096 // packs under way at once; the rest waits its turn
@@ -195,7 +196,7 @@ func (o *outbox) retry(now int64) {
 	case !o.away && now-oldest > int64(awayAfter):
 		o.away, changed = true, true
 		close(o.gone)
-	case o.away && len(o.waiting) == 0:
+	case o.away && now-oldest < int64(caughtUp): // what waits now is fresh: a busy edge never has nothing under way
 		o.away, changed = false, true
 		o.gone = make(chan struct{})
 	}
@@ -206,6 +207,18 @@ func (o *outbox) retry(now int64) {
 	}
 	if changed {
 		o.tell(away)
+	}
+}
+
+// giveUp forgets, unacked, the packs of a track that is closed: what the log had by then is what counts.
+func (o *outbox) giveUp(track string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, p := range o.waiting {
+		if p.track.id == track {
+			o.forget(p)
+			o.metrics.drop("track_closed")
+		}
 	}
 }
 

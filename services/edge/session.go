@@ -279,7 +279,7 @@ func (e *Edge) tellLog(away bool) {
 		}
 	}
 	for _, t := range tracks {
-		if !told[t.session] {
+		if !told[t.session] && t.session.hub.info().Keep != room.KeepNone {
 			told[t.session] = true
 			t.session.send(frame)
 		}

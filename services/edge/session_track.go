@@ -51,7 +51,7 @@ func (s *session) startTrack(ctx context.Context, r trackStartRequest) (*track, 
 	if !s.addTrack(t) {
 		return nil, room.ErrUnknownSession
 	}
-	if s.edge.outbox.isAway() {
+	if s.edge.outbox.isAway() && s.hub.info().Keep != room.KeepNone {
 		s.send(text(logMessage{Type: "log", State: "away"}))
 	}
 	return t, nil
