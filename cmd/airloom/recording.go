@@ -17,6 +17,8 @@ import (
 
 // RecordingCmd is everything about recordings.
 type RecordingCmd struct {
+	remote
+
 	List   recordingListCmd   `cmd:"" help:"List recordings."`
 	Get    recordingGetCmd    `cmd:"" help:"Fetch a recording: its manifest and one .opus per track."`
 	Verify recordingVerifyCmd `cmd:"" help:"Hold a recording against its manifest: nothing lost, doubled or altered."`
@@ -24,7 +26,6 @@ type RecordingCmd struct {
 }
 
 type recordingListCmd struct {
-	remote
 	Room string `placeholder:"ROOM" help:"Recordings of this room alone."`
 	JSON bool   `name:"json" help:"Print the answer as one object."`
 }
@@ -38,7 +39,7 @@ func (c *recordingListCmd) Validate() error {
 }
 
 // Run lists recordings, the newest first.
-func (c *recordingListCmd) Run(p *program) error {
+func (c *recordingListCmd) Run(p *program, at *RecordingCmd) error {
 	got := query.Recordings{Recordings: []query.Recording{}}
 	for more, after := true, ""; more; {
 		var page query.Recordings
@@ -48,7 +49,7 @@ func (c *recordingListCmd) Run(p *program) error {
 				q.Set(key, value)
 			}
 		}
-		if err := c.ask(p, http.MethodGet, "v1/recordings", q, nil, &page); err != nil {
+		if err := at.ask(p, http.MethodGet, "v1/recordings", q, nil, &page); err != nil {
 			return fmt.Errorf("list recordings: %w", err)
 		}
 		got.Recordings = append(got.Recordings, page.Recordings...)
@@ -99,7 +100,6 @@ func (id recordingID) Validate() error {
 }
 
 type recordingVerifyCmd struct {
-	remote
 	What string `arg:"" name:"DIR|ID" help:"Folder with a manifest.json, or the id of a recording."`
 	JSON bool   `name:"json" help:"Print what was found as one object."`
 }
@@ -113,8 +113,8 @@ func (recordingVerifyCmd) Help() string {
 var errNotVerified = errors.New("the recording is not what its manifest says")
 
 // Run checks a recording and names what is wrong.
-func (c *recordingVerifyCmd) Run(p *program) error {
-	from, err := c.source(p, c.What)
+func (c *recordingVerifyCmd) Run(p *program, at *RecordingCmd) error {
+	from, err := at.source(p, c.What)
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,6 @@ import (
 )
 
 type recordingExportCmd struct {
-	remote
 	What   string `arg:"" name:"ID|DIR" help:"Id of the recording, or a folder with a manifest.json."`
 	Format string `enum:"opus,wav,flac,mix" default:"opus" help:"opus, wav, flac: a file per track; mix: all tracks in one file, of the kind its name ends with."`
 	Output string `short:"o" required:"" type:"path" placeholder:"FILE|DIR" help:"Folder for the files, or a file: for mix, or where there is one track."`
@@ -41,14 +40,14 @@ type exported struct {
 }
 
 // Run makes the files.
-func (c *recordingExportCmd) Run(p *program) error {
+func (c *recordingExportCmd) Run(p *program, at *RecordingCmd) error {
 	if c.Format != "opus" {
 		if _, err := exec.LookPath("ffmpeg"); err != nil {
 			return hint(fmt.Errorf("export as %s: this needs ffmpeg, and there is none", c.Format),
 				"Install ffmpeg (Debian: apt install ffmpeg), or take --format opus, which needs none.")
 		}
 	}
-	from, err := c.source(p, c.What)
+	from, err := at.source(p, c.What)
 	if err != nil {
 		return err
 	}

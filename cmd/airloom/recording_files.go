@@ -82,7 +82,6 @@ func (w watchedReader) Read(b []byte) (int, error) {
 }
 
 type recordingGetCmd struct {
-	remote
 	ID     recordingID `arg:"" help:"Id of the recording."`
 	Output string      `short:"o" type:"path" placeholder:"DIR" help:"Folder for the files; it is made (default: the id)."`
 	JSON   bool        `name:"json" help:"Print what was fetched as one object."`
@@ -103,8 +102,8 @@ type fetched struct {
 }
 
 // Run fetches a recording.
-func (c *recordingGetCmd) Run(p *program) error {
-	from, err := c.source(p, string(c.ID))
+func (c *recordingGetCmd) Run(p *program, at *RecordingCmd) error {
+	from, err := at.source(p, string(c.ID))
 	if err != nil {
 		return err
 	}
