@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -44,10 +45,13 @@ type hub struct {
 	sessions map[string]*session
 	speaking map[string]int64 // track -> monotonic ns of the last word that it speaks
 	touched  map[string]struct{}
-	pending  bool // a roster message is due
+	pending  bool  // a roster message is due
+	broken   error // an event did not decode: the fold stands still, and nobody is told what may be untrue
 	users    int
 	idle     int64 // monotonic ns since when nobody uses it
 }
+
+var errBroken = errors.New("this edge cannot read the room's events: it may be older than what wrote them")
 
 func newHub(e *Edge, name string) *hub {
 	h := &hub{
@@ -181,10 +185,16 @@ func (h *hub) packet(track string, data []byte) {
 }
 
 func (h *hub) fact(p subject.Parsed, msg *nats.Msg) {
+	if p.Region != h.edge.cfg.Region {
+		return // of another region's log: its positions are none of this fold's
+	}
 	e, err := h.edge.log.DecodeRepublished(msg)
 	if err != nil {
-		h.edge.logger.Error("event does not decode: this room's roster stands still", "room", h.name, "error", err)
+		h.edge.logger.Error("ALARM: event does not decode: this room's roster stands still", "room", h.name, "error", err)
 		h.edge.metrics.drop("bad_event")
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.broken = fmt.Errorf("%w: %w", errBroken, err)
 		return
 	}
 	if e == nil {
@@ -207,7 +217,7 @@ func (h *hub) fact(p subject.Parsed, msg *nats.Msg) {
 
 // apply folds an event and tells those concerned. The caller holds mu.
 func (h *hub) apply(e *room.Event) {
-	if e.Position <= h.state.Position {
+	if e.Position <= h.state.Position || h.broken != nil {
 		return
 	}
 	info := h.state.Info()
@@ -232,66 +242,6 @@ func (h *hub) apply(e *room.Event) {
 		h.tellRosterSoon()
 	}
 	h.react(e, touches)
-}
-
-// waitFor returns when the fold has reached a position.
-func (h *hub) waitFor(ctx context.Context, position uint64) error {
-	for {
-		h.mu.Lock()
-		reached, moved := h.state.Position >= position && !h.folding, h.moved
-		h.mu.Unlock()
-		if reached {
-			return nil
-		}
-		select {
-		case <-moved:
-		case <-ctx.Done():
-			return fmt.Errorf("wait for position %d of room %s: %w", position, h.name, ctx.Err())
-		}
-	}
-}
-
-// reach is waitFor for an event of our own: when it is not heard within a second it was missed.
-func (h *hub) reach(ctx context.Context, position uint64) error {
-	soon, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	if err := h.waitFor(soon, position); err == nil || ctx.Err() != nil {
-		return err
-	}
-	if err := h.refold(ctx); err != nil {
-		return err
-	}
-	return h.waitFor(ctx, position)
-}
-
-// decide lets f decide on the room's state as this edge knows it, appends, and waits until the fold shows it. On a
-// conflict it waits for the news and decides again.
-func (h *hub) decide(ctx context.Context, traceparent string, f func(*room.State) (room.Draft, error)) error {
-	for {
-		h.mu.Lock()
-		draft, err := f(h.state)
-		moved := h.moved
-		h.mu.Unlock()
-		if err != nil {
-			return err
-		}
-		position, err := h.edge.log.Append(ctx, h.name, draft, traceparent)
-		if err == nil {
-			return h.reach(ctx, position)
-		}
-		if !isConflict(err) {
-			return err
-		}
-		select { // the event that was faster is on its way; if it was missed, fold anew
-		case <-moved:
-		case <-time.After(200 * time.Millisecond):
-			if err := h.refold(ctx); err != nil {
-				return err
-			}
-		case <-ctx.Done():
-			return err
-		}
-	}
 }
 
 func (h *hub) info() room.Info {

@@ -73,6 +73,12 @@ func (s *session) gap(ctx context.Context, r gapRequest) error {
 	if r.To < r.From {
 		return refuse("bad_seq", 0, "gap from %d to %d", r.From, r.To)
 	}
+	if s.hub.info().Keep == room.KeepNone {
+		return nil // nothing is kept: nothing is missing
+	}
+	if !t.mayDeclare() {
+		return refuse("rate", closePolicy, "too many gaps in this track")
+	}
 	fact := room.GapDeclared{Track: r.Track, Epoch: r.Epoch, From: r.From, To: r.To, Reason: room.PublisherDropped}
 	err := s.hub.decide(ctx, "", func(state *room.State) (room.Draft, error) { return state.DeclareGap(fact) })
 	if err != nil && !errors.Is(err, room.ErrNothingToDo) { // declared already, perhaps on another edge: here it counts too

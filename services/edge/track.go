@@ -48,6 +48,7 @@ type track struct {
 	speaks  bool
 	saidAt  int64
 	ended   bool
+	gaps    int             // that the speaker has declared
 	waiters []chan struct{} // woken by every ack
 }
 

@@ -70,6 +70,14 @@ func (t *track) tick(now int64) {
 	}
 }
 
+// mayDeclare bounds the gaps that a speaker declares: each is an event for ever.
+func (t *track) mayDeclare() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.gaps++
+	return t.gaps <= maxHoles
+}
+
 // declare takes the speaker's word that it no longer has these frames.
 func (t *track) declare(epoch uint8, from, to uint32) {
 	t.mu.Lock()
