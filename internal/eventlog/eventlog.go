@@ -95,21 +95,34 @@ func classify(err error) error {
 	return fmt.Errorf("%w: %w", ErrAway, err)
 }
 
-// Decode reads an event from a message that the event stream stored or republished. It returns nil without an error for
-// a type this build does not know, after counting it.
-func (l *Log) Decode(data []byte, position uint64) (*room.Event, error) {
+// Decode reads an event from a message that the event stream stored or republished on a subject. One of a type this build does
+// not know is counted and becomes a room.Unknown: it changes nothing, but it has its place in the order.
+func (l *Log) Decode(on string, data []byte, position uint64) (*room.Event, error) {
 	e := new(room.Event)
-	if err := json.Unmarshal(data, e); err != nil {
-		if errors.Is(err, room.ErrUnknownType) {
-			if l.unknown.Add(1) == 1 {
-				l.logger.Warn("passing over an event of unknown type", "error", err, "position", position)
-			}
-			return nil, nil
-		}
+	err := json.Unmarshal(data, e)
+	if errors.Is(err, room.ErrUnknownType) {
+		err = l.passOver(e, on, position, err)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("event at %d: %w", position, err)
 	}
 	e.Position = position
 	return e, nil
+}
+
+// passOver gives an event of unknown type the room and the subject it was appended to: its own words may mean anything.
+func (l *Log) passOver(e *room.Event, on string, position uint64, why error) error {
+	if l.unknown.Add(1) == 1 {
+		l.logger.Warn("passing over an event of unknown type", "error", why, "position", position)
+	}
+	p := subject.Parse(on)
+	fact, ok := e.Fact.(room.Unknown)
+	if p.Kind != subject.Fact || !ok {
+		return why
+	}
+	fact.Kind, fact.ID = p.Entity, p.ID
+	e.Room, e.Fact = p.Room, fact
+	return nil
 }
 
 // DecodeRepublished reads an event heard on a live subject, where the stream republished it.
@@ -118,5 +131,5 @@ func (l *Log) DecodeRepublished(msg *nats.Msg) (*room.Event, error) {
 	if err != nil {
 		return nil, fmt.Errorf("republished event on %s without a position: %w", msg.Subject, err)
 	}
-	return l.Decode(msg.Data, position)
+	return l.Decode(msg.Subject, msg.Data, position)
 }

@@ -2,6 +2,7 @@ package eventlog_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -162,6 +163,57 @@ func TestCommittedEventsAreRepublishedToTheRoom(t *testing.T) {
 	e, err := log.DecodeRepublished(msg)
 	if err != nil || e.Position == 0 || e.Fact.Type() != "session.joined" {
 		t.Fatalf("event %+v, %v", e, err)
+	}
+}
+
+// Events of a newer build take their place in every reader's order, and whoever decides after them is not refused for ever.
+func TestUnknownEventsArePassedOver(t *testing.T) {
+	_, b, log := open(t)
+	ctx := t.Context()
+	sub, err := b.Conn().SubscribeSync(subject.LiveRoom("hall"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	joined, err := log.Append(ctx, "hall", room.Draft{Fact: room.Joined{Session: "s", Identity: "ann", Edge: "e"}}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	news := room.Unknown{Kind: "session", ID: "s", Name: "session.waved", Version: 7, Data: json.RawMessage(`{"hand":"left"}`)}
+	position, err := log.Append(ctx, "hall", room.Draft{Fact: news, Expect: joined}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	state, err := log.Load(ctx, "hall")
+	if err != nil || state.Position != position || state.LastOn("session", "s") != position {
+		t.Fatalf("loaded up to %d (subject %d) of %d, %v", state.Position, state.LastOn("session", "s"), position, err)
+	}
+	var read *room.Event
+	keep := func(e *room.Event) error { read = e; return nil }
+	if err := log.Events(ctx, "hall", joined, keep); err != nil || !reflect.DeepEqual(read.Fact, news) || read.Position != position {
+		t.Errorf("Events: %+v, %v", read, err)
+	}
+	enough := errors.New("enough")
+	err = log.Follow(ctx, joined, nil, func(e *room.Event) error { read = e; return enough })
+	if !errors.Is(err, enough) || !reflect.DeepEqual(read.Fact, news) || read.Position != position || read.Room != "hall" {
+		t.Errorf("Follow: %+v, %v", read, err)
+	}
+	for range 2 {
+		msg, err := sub.NextMsg(5 * time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if read, err = log.DecodeRepublished(msg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !reflect.DeepEqual(read.Fact, news) || read.Position != position {
+		t.Errorf("republished: %+v", read)
+	}
+	if _, _, err := log.Decide(ctx, "hall", "", func(s *room.State) (room.Draft, error) { return s.Leave("s", room.Bye) }); err != nil {
+		t.Error(err)
+	}
+	if log.Unknown() == 0 {
+		t.Error("not counted")
 	}
 }
 

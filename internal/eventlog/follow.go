@@ -44,8 +44,8 @@ func (l *Log) Follow(ctx context.Context, after uint64, caughtUp func(), fn func
 }
 
 func (l *Log) hand(msg jetstream.Msg, position uint64, fn func(*room.Event) error) error {
-	e, err := l.Decode(msg.Data(), position)
-	if err != nil || e == nil {
+	e, err := l.Decode(msg.Subject(), msg.Data(), position)
+	if err != nil {
 		return err
 	}
 	return fn(e)

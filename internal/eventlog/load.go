@@ -87,14 +87,11 @@ func (l *Log) readBatch(ctx context.Context, name string, after, last uint64, fn
 		if msg.Sequence > last {
 			return last, nil
 		}
-		e, err := l.Decode(msg.Data, msg.Sequence)
+		e, err := l.Decode(msg.Subject, msg.Data, msg.Sequence)
 		if err != nil {
 			return after, err
 		}
 		after = msg.Sequence
-		if e == nil {
-			continue
-		}
 		if err := fn(e); err != nil {
 			return after, err
 		}

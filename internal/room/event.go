@@ -14,7 +14,7 @@ import (
 // Version is the version of the event envelope.
 const Version = 1
 
-// ErrUnknownType is returned by Decode for a type this build does not know; a projection counts it and passes over.
+// ErrUnknownType is returned where an event is of a type, or a version, that this build does not know: see Unknown.
 var ErrUnknownType = errors.New("unknown event type")
 
 // Fact is what an event says. Each type is a struct in facts.go with one row in the table there.
@@ -55,18 +55,25 @@ func (e Event) MarshalJSON() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode %s: %w", e.Fact.Type(), err)
 	}
+	version := Version
+	if unknown, ok := e.Fact.(Unknown); ok {
+		version = unknown.Version
+	}
 	return json.Marshal(envelope{
-		Type: e.Fact.Type(), Version: Version, Room: e.Room, At: e.At.UTC(), By: e.By,
+		Type: e.Fact.Type(), Version: version, Room: e.Room, At: e.At.UTC(), By: e.By,
 		Traceparent: e.Traceparent, Data: data, Position: e.Position,
 	})
 }
 
-// UnmarshalJSON reads the wire form. It returns ErrUnknownType (wrapped) where the type is none of ours.
+// UnmarshalJSON reads the wire form. Where the type is none of ours the event's fact is an Unknown without its subject, and the
+// error wraps ErrUnknownType.
 func (e *Event) UnmarshalJSON(b []byte) error {
 	var env envelope
 	if err := json.Unmarshal(b, &env); err != nil {
 		return fmt.Errorf("decode event: %w", err)
 	}
+	*e = Event{Room: env.Room, At: env.At, By: env.By, Traceparent: env.Traceparent, Position: env.Position}
+	e.Fact = Unknown{Name: env.Type, Version: env.Version, Data: env.Data}
 	if env.Version != Version {
 		return fmt.Errorf("decode %.80q: version %d: %w", env.Type, env.Version, ErrUnknownType)
 	}
@@ -78,15 +85,19 @@ func (e *Event) UnmarshalJSON(b []byte) error {
 	if err != nil {
 		return fmt.Errorf("decode %s: %w", env.Type, err)
 	}
-	*e = Event{Room: env.Room, At: env.At, By: env.By, Traceparent: env.Traceparent, Fact: fact, Position: env.Position}
+	e.Fact = fact
 	return nil
 }
 
-// Public is the event as participants may see it: without resume hashes.
+// Public is the event as participants may see it: without resume hashes, and without data that may hold them.
 func (e Event) Public() Event {
-	if joined, ok := e.Fact.(Joined); ok {
-		joined.ResumeHash = ""
-		e.Fact = joined
+	switch fact := e.Fact.(type) {
+	case Joined:
+		fact.ResumeHash = ""
+		e.Fact = fact
+	case Unknown:
+		fact.Data = nil
+		e.Fact = fact
 	}
 	return e
 }

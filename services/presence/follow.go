@@ -85,8 +85,8 @@ func (s *Service) hearNews(m *nats.Msg) {
 		return
 	}
 	e, err := s.log.DecodeRepublished(m)
-	if err != nil || e == nil {
-		return // following tells of what does not decode, and a type of tomorrow is no news to this build
+	if err != nil {
+		return // following tells of what does not decode
 	}
 	for old := s.news.Load(); e.Position > old && !s.news.CompareAndSwap(old, e.Position); old = s.news.Load() {
 	}

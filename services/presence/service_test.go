@@ -325,3 +325,15 @@ func TestConfigTellsEveryProblemAtOnce(t *testing.T) {
 		t.Errorf("the defaults: %v", err)
 	}
 }
+
+// An event that this build does not know has moved its subject on: what is appended to it next must expect that.
+func TestEventsOfNewerBuildsKeepNobodyInTheRoom(t *testing.T) {
+	r := newRegion(t)
+	kill := r.beating("e1", 100*time.Millisecond)
+	joined := r.join("hall", "s", "e1")
+	r.append("hall", room.Unknown{Kind: "session", ID: "s", Name: "session.waved", Version: 2}, joined)
+	s, _ := r.presence(quick("p1"))
+	until(t, 5*time.Second, "ready", s.Ready)
+	kill()
+	until(t, 10*time.Second, "left", func() bool { return r.facts(t, "hall")["s"]["session.left"] == 1 })
+}

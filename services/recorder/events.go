@@ -20,13 +20,9 @@ import (
 
 // event folds one event and does what follows from it.
 func (f *fold) event(ctx context.Context, m message) error {
-	e, err := f.r.log.Decode(m.data, m.pos)
+	e, err := f.r.log.Decode(m.subject, m.data, m.pos)
 	if err != nil {
 		return err
-	}
-	if e == nil {
-		f.folded = m.pos
-		return nil
 	}
 	if e.Traceparent != "" {
 		// A link and not a parent: the event may be folded again long after its cause.

@@ -104,3 +104,21 @@ func TestSilenceGapsAndEpochsKeepTheirTime(t *testing.T) {
 	near(t, "the manifest", track.Seconds, (1050+102)*0.02)
 	near(t, "the file", heard(t, filepath.Join(dir, "recordings", m.Recording, track.File)), (1050+102)*0.02)
 }
+
+func TestEventsOfNewerBuildsHoldNoTrackUp(t *testing.T) {
+	r := newRegion(t)
+	dir := t.TempDir()
+	r.recorder(quick(), openStore(t, dir))
+	s := r.speaker("hall")
+	s.say(0, 0, speech(t, 20))
+	r.decide("hall", func(st *room.State) (room.Draft, error) {
+		return room.Draft{Fact: room.Unknown{Kind: "gap", ID: s.track, Name: "gap.painted", Version: 3}, Expect: st.LastOn("gap", s.track)}, nil
+	})
+	s.end(0, 29) // ten are missing: a fact for them and the closing fact must follow the unknown one
+	r.decide("hall", func(st *room.State) (room.Draft, error) {
+		return room.Draft{Fact: room.Unknown{Kind: "recording", ID: "current", Name: "recording.named", Version: 1}, Expect: st.LastOn("recording", "current")}, nil
+	})
+	if m := closed(t, dir, 1)[0]; m.Tracks[0].Frames != 20 || m.Tracks[0].Missing() != 10 {
+		t.Errorf("%+v", m)
+	}
+}
