@@ -49,6 +49,48 @@ func TestClusterSurvivesAServerKilled(t *testing.T) {
 	}
 }
 
+// With one server killed and another one frozen there is no quorum: the log takes nothing, and sound goes on at once all
+// the same. When the frozen server thaws, all that waited is kept.
+func TestClusterWithoutQuorumPlaysOn(t *testing.T) {
+	t.Parallel()
+	nodes := startNATS(t, natsConf{nodes: 3, users: true})
+	f := newFabric(t, urls(nodes...))
+	f.users = true
+	f.initLog("--nats-wait", "20s")
+	admin := raw(t, f.nats, bus.Admin, nil)
+	settled(t, admin, subject.LogStream("local"))
+	settled(t, admin, subject.EventStream("local"))
+	f.presence()
+	f.recorder()
+	near := f.edgeAt(nodes[0].url())
+	far := f.edgeAt(nodes[2].url())
+	ear := hear(t, far.url, "", "hall")
+	speaker := play(t, nil, "publish", "--url", near.url, "--room", "hall", "--name", "speaker", "--for", "12s", speechOpus)
+	eventually(t, 20*time.Second, "2.1 s of sound", func() bool { return ear.frames() >= 105 })
+	nodes[1].freeze(t)
+	nodes[0].kill()
+	eventually(t, 15*time.Second, "the edge notices that the log is away", func() bool {
+		return strings.Contains(near.errs.String(), "state=away")
+	})
+	had := ear.frames()
+	eventually(t, 10*time.Second, "a second of sound without a log", func() bool { return ear.frames() >= had+50 })
+	nodes[1].thaw(t)
+	var said published
+	speaker.end(t, 60*time.Second, &said)
+	if said.Acked != said.Frames {
+		t.Errorf("%d of %d frames acked", said.Acked, said.Frames)
+	}
+	gap, lost := ear.longest()
+	t.Logf("longest gap %v, missed %d of %d frames, latest frame %v late", gap.Round(time.Millisecond), ear.missing(), said.Frames, ear.latest().Round(time.Millisecond))
+	if gap > 5*time.Second || ear.missing() > 250 || lost > 0 {
+		t.Errorf("gap %v, %d frames missing, %d lost sockets", gap, ear.missing(), lost)
+	}
+	if late := ear.latest(); late > time.Second {
+		t.Errorf("a frame was heard %v late: live sound waited for NATS", late)
+	}
+	recordedWhole(t, far.url, said)
+}
+
 // playOverDeath publishes in real time at one edge, kills the server and expects that nothing was lost.
 func playOverDeath(t *testing.T, f *fabric, speaking, hearing *service, room string, victim *natsNode) {
 	t.Helper()
@@ -63,7 +105,8 @@ func playOverDeath(t *testing.T, f *fabric, speaking, hearing *service, room str
 	}
 	for name, ear := range map[string]*ear{"same": near, "other": far} {
 		gap, lost := ear.longest()
-		t.Logf("%s killed, listener on the %s edge: longest gap %v, missed %d of %d frames", room, name, gap.Round(time.Millisecond), ear.missing(), said.Frames)
+		t.Logf("%s killed, listener on the %s edge: longest gap %v, missed %d of %d frames, latest frame %v late", room, name,
+			gap.Round(time.Millisecond), ear.missing(), said.Frames, ear.latest().Round(time.Millisecond))
 		if gap > 3*time.Second || ear.missing() > 150 || lost > 0 {
 			t.Errorf("the listener on the %s edge: gap %v, %d frames missing, %d lost sockets", name, gap, ear.missing(), lost)
 		}

@@ -63,7 +63,7 @@ func (e *ear) frames() int {
 	return e.heard
 }
 
-// longest is the longest time without a frame.
+// longest is the longest time without a frame in order: where one is missing the receiver waits for it through 64 others.
 func (e *ear) longest() (gap time.Duration, lostSockets int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -79,6 +79,16 @@ func (e *ear) missing() (n uint64) {
 		}
 	})
 	return n
+}
+
+// latest is the longest time from a frame's capture to its arrival.
+func (e *ear) latest() (late time.Duration) {
+	e.joined.Received(func(r *participant.Receiver) {
+		for _, t := range r.Tracks() {
+			late = max(late, t.Latency.Max())
+		}
+	})
+	return late
 }
 
 func (e *ear) leave() {

@@ -86,11 +86,17 @@ func (p *process) kill() {
 	<-p.done
 }
 
+// freeze stops a process without its noticing, as a machine that hangs; thaw lets it go on.
+func (p *process) freeze(t *testing.T) { t.Helper(); p.signal(t, syscall.SIGSTOP) }
+func (p *process) thaw(t *testing.T)   { t.Helper(); p.signal(t, syscall.SIGCONT) }
+
 // interrupt is Ctrl-C.
-func (p *process) interrupt(t *testing.T) {
+func (p *process) interrupt(t *testing.T) { t.Helper(); p.signal(t, syscall.SIGINT) }
+
+func (p *process) signal(t *testing.T, s syscall.Signal) {
 	t.Helper()
-	if err := p.cmd.Process.Signal(syscall.SIGINT); err != nil {
-		t.Fatalf("interrupt %s: %v", p.name, err)
+	if err := p.cmd.Process.Signal(s); err != nil {
+		t.Fatalf("send %v to %s: %v", s, p.name, err)
 	}
 }
 

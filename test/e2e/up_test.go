@@ -51,6 +51,10 @@ func TestUpTakesSoundKeepsItAndFindsItAgain(t *testing.T) {
 	if again := recordedWhole(t, url, said); again.Recording != before.Recording {
 		t.Errorf("found recording %s, was %s", again.Recording, before.Recording)
 	}
+	run(t, nil, "recording", "--url", url, "verify", before.Recording).ok()
+	copied := filepath.Join(t.TempDir(), "copy")
+	run(t, nil, "recording", "--url", url, "get", before.Recording, "-o", copied).ok()
+	run(t, nil, "recording", "verify", copied).ok()
 	var rooms struct{ Rooms []query.RoomCount }
 	run(t, nil, "room", "--url", url, "list", "--json").ok().decode(&rooms)
 	for _, name := range []string{"town-hall", "wav"} {

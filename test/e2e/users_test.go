@@ -85,6 +85,11 @@ func testPermissions(t *testing.T, url string) {
 			refused(t, verb+" "+stream, request("$JS.API.STREAM."+verb+"."+stream))
 		}
 	}
+	for _, on := range []string{ // only the event stream says what it has committed, and only a service answers
+		"live.local.1.hall.ev.session.x", "_INBOX_presence.x", "_INBOX.x", "$SYS.REQ.SERVER.PING",
+	} {
+		refused(t, "publish on "+on, request(on))
+	}
 	for _, role := range []bus.Role{bus.Presence, bus.Recorder, bus.Admin, ""} {
 		inbox := role.InboxPrefix() + ".>"
 		refused(t, "subscribe to "+inbox, func() error { return subscribeFails(edge, inbox) })
