@@ -26,10 +26,10 @@ const (
 
 type benchE2ECmd struct {
 	remote
-	Room      roomName `default:"bench" help:"Room to use; best an empty one."`
+	Room      roomName `default:"bench" env:"-" help:"Room to use; best an empty one."`
 	Listeners int      `default:"200" help:"Listeners, all in this process."`
 	Seconds   int      `default:"60" help:"How long to publish; the file is repeated as needed."`
-	Key       string   `type:"existingfile" help:"Private key to make the tokens with, for an edge that gives none."`
+	Key       string   `type:"existingfile" env:"-" help:"Private key to make the tokens with, for an edge that gives none."`
 	JSON      bool     `name:"json" help:"Print one object."`
 	File      string   `arg:"" type:"existingfile" help:"Sound file; Ogg Opus spares ffmpeg."`
 }

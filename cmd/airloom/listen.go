@@ -18,9 +18,9 @@ type listenCmd struct {
 	Room   roomName      `required:"" help:"Room to listen to."`
 	Name   string        `help:"Name to show in the room."`
 	From   string        `default:"live" help:"Where to begin: live."`
-	For    time.Duration `help:"Stop after so long (from joining on)."`
+	For    time.Duration `env:"-" help:"Stop after so long (from joining on)."`
 	Tracks int           `help:"Stop once so many tracks have been heard and have ended."`
-	Output string        `short:"o" placeholder:"DIR|FILE" help:"Write Ogg Opus: one file per track into DIR, or the first track into FILE (*.opus, *.ogg)."`
+	Output string        `short:"o" env:"-" placeholder:"DIR|FILE" help:"Write Ogg Opus: one file per track into DIR, or the first track into FILE (*.opus, *.ogg)."`
 	JSON   bool          `name:"json" help:"Print one object at the end, and nothing else."`
 }
 

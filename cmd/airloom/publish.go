@@ -21,7 +21,7 @@ type publishCmd struct {
 	Name  string        `help:"Name to show in the room."`
 	Track string        `default:"main" help:"Name of the track, as mic or music."`
 	Rate  string        `enum:"realtime,max" default:"realtime" help:"realtime: heard live. max: into the log only, as fast as acks come back; nobody hears it live."`
-	For   time.Duration `help:"Stop after so much sound."`
+	For   time.Duration `env:"-" help:"Stop after so much sound."`
 	Loop  bool          `help:"Begin again at the end of the file."`
 
 	Bitrate   int    `help:"Bits per second when ffmpeg encodes (default 32000, music 128000)."`

@@ -26,7 +26,7 @@ type RecordingCmd struct {
 }
 
 type recordingListCmd struct {
-	Room string `placeholder:"ROOM" help:"Recordings of this room alone."`
+	Room string `placeholder:"ROOM" env:"-" help:"Recordings of this room alone."`
 	JSON bool   `name:"json" help:"Print the answer as one object."`
 }
 

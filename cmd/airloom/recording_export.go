@@ -16,7 +16,7 @@ import (
 type recordingExportCmd struct {
 	What   string `arg:"" name:"ID|DIR" help:"Id of the recording, or a folder with a manifest.json."`
 	Format string `enum:"opus,wav,flac,mix" default:"opus" help:"opus, wav, flac: a file per track; mix: all tracks in one file, of the kind its name ends with."`
-	Output string `short:"o" required:"" type:"path" placeholder:"FILE|DIR" help:"Folder for the files, or a file: for mix, or where there is one track."`
+	Output string `short:"o" env:"-" required:"" type:"path" placeholder:"FILE|DIR" help:"Folder for the files, or a file: for mix, or where there is one track."`
 	JSON   bool   `name:"json" help:"Print what was made as one object."`
 }
 

@@ -83,7 +83,7 @@ func (w watchedReader) Read(b []byte) (int, error) {
 
 type recordingGetCmd struct {
 	ID     recordingID `arg:"" help:"Id of the recording."`
-	Output string      `short:"o" type:"path" placeholder:"DIR" help:"Folder for the files; it is made (default: the id)."`
+	Output string      `short:"o" env:"-" type:"path" placeholder:"DIR" help:"Folder for the files; it is made (default: the id)."`
 	JSON   bool        `name:"json" help:"Print what was fetched as one object."`
 }
 

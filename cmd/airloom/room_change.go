@@ -12,7 +12,7 @@ import (
 
 type roomCreateCmd struct {
 	Room     roomName `arg:"" help:"Room: 1-64 of a-z, 0-9, - and _."`
-	Keep     string   `enum:"none,rewind,record," default:"" help:"What of its sound is kept: none, rewind, record (default: the edge's)."`
+	Keep     string   `enum:"none,rewind,record," default:"" env:"-" help:"What of its sound is kept: none, rewind, record (default: the edge's)."`
 	Capacity *int     `help:"Participants at once; 0: no bound."`
 	JSON     bool     `name:"json" help:"Print the answer as one object."`
 }

@@ -9,17 +9,18 @@ import (
 	"airloom/internal/room"
 )
 
+// What a token says is said on the command line alone: a variable meant for another command must not widen it.
 type tokenCmd struct {
-	Key      string        `required:"" type:"existingfile" help:"Private key that signs (made by airloom key)."`
-	Room     string        `required:"" help:"Room that it opens; '*' for every room."`
-	Identity string        `required:"" help:"Who its bearer is, unique in the cluster."`
-	Name     string        `help:"Name to show."`
-	Speak    bool          `help:"May publish tracks."`
-	Listen   bool          `help:"May hear the room."`
-	Moderate bool          `help:"May change, close and moderate the room."`
-	Record   bool          `help:"May start and stop recordings, and read them."`
-	Mint     bool          `help:"May have an edge make narrower tokens (POST /v1/tokens)."`
-	TTL      time.Duration `name:"ttl" default:"15m" help:"How long it is good, at most 24h."`
+	Key      string        `required:"" env:"-" type:"existingfile" help:"Private key that signs (made by airloom key)."`
+	Room     string        `required:"" env:"-" help:"Room that it opens; '*' for every room."`
+	Identity string        `required:"" env:"-" help:"Who its bearer is, unique in the cluster."`
+	Name     string        `env:"-" help:"Name to show."`
+	Speak    bool          `env:"-" help:"May publish tracks."`
+	Listen   bool          `env:"-" help:"May hear the room."`
+	Moderate bool          `env:"-" help:"May change, close and moderate the room."`
+	Record   bool          `env:"-" help:"May start and stop recordings, and read them."`
+	Mint     bool          `env:"-" help:"May have an edge make narrower tokens (POST /v1/tokens)."`
+	TTL      time.Duration `name:"ttl" default:"15m" env:"-" help:"How long it is good, at most 24h."`
 	Cluster  string        `default:"airloom" help:"Cluster that it is for."`
 	JSON     bool          `name:"json" help:"Print an object with the token and what it says."`
 }
