@@ -17,11 +17,11 @@ type roomAttendanceCmd struct {
 
 // Help is printed below the flags.
 func (roomAttendanceCmd) Help() string {
-	return "Counted from the room's events: one row per stay, also for those who are still there.\n\nExample:  airloom room attendance town-hall"
+	return "Counted from the room's events: one row per session, also for those who are still there.\n\nExample:  airloom room attendance town-hall"
 }
 
-// stay is one session's time in the room.
-type stay struct {
+// attended is one session's time in the room.
+type attended struct {
 	Session  string      `json:"session"`
 	Identity string      `json:"identity"`
 	Name     string      `json:"name"`
@@ -33,32 +33,32 @@ type stay struct {
 
 // Run counts.
 func (c *roomAttendanceCmd) Run(p *program, at *roomCmd) error {
-	fold := attendance{state: room.NewState(string(c.Room), room.Settings{}), stays: map[string]*stay{}}
+	fold := attendance{state: room.NewState(string(c.Room), room.Settings{}), sessions: map[string]*attended{}}
 	err := at.eachLine(p, "v1/rooms/"+string(c.Room)+"/events", nil, fold.line)
 	if err != nil {
 		return fmt.Errorf("attendance of room %s: %w", c.Room, err)
 	}
-	stays := fold.result(time.Now())
+	sessions := fold.result(time.Now())
 	if c.JSON {
-		return p.json(map[string]any{"room": c.Room, "stays": stays, "position": fold.state.Position})
+		return p.json(map[string]any{"room": c.Room, "sessions": sessions, "position": fold.state.Position})
 	}
 	table := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "WHO\tNAME\tJOINED\tLEFT\tREASON\tSECONDS")
-	for _, s := range stays {
+	for _, s := range sessions {
 		left := "still there"
 		if s.Left != nil {
 			left = clockTime(*s.Left)
 		}
-		fmt.Fprintf(table, "%q\t%q\t%s\t%s\t%s\t%.0f\n", s.Identity, s.Name, clockTime(s.Joined), left, s.Reason, s.Seconds)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%.0f\n", cell(s.Identity), cell(s.Name), clockTime(s.Joined), left, s.Reason, s.Seconds)
 	}
 	return table.Flush()
 }
 
-// attendance folds a room's events into stays.
+// attendance folds a room's events into sessions.
 type attendance struct {
-	state *room.State
-	stays map[string]*stay
-	order []*stay
+	state    *room.State
+	sessions map[string]*attended
+	order    []*attended
 }
 
 func (a *attendance) line(b []byte) error {
@@ -75,11 +75,11 @@ func (a *attendance) line(b []byte) error {
 		if a.state.Admission(f.Session) != nil {
 			return nil // it was never in the room
 		}
-		s := &stay{Session: f.Session, Identity: f.Identity, Name: f.Name, Joined: e.At}
-		a.stays[f.Session] = s
+		s := &attended{Session: f.Session, Identity: f.Identity, Name: f.Name, Joined: e.At}
+		a.sessions[f.Session] = s
 		a.order = append(a.order, s)
 	case room.Left:
-		if s := a.stays[f.Session]; s != nil && s.Left == nil {
+		if s := a.sessions[f.Session]; s != nil && s.Left == nil {
 			left := e.At
 			s.Left, s.Reason = &left, f.Reason
 		}
@@ -87,7 +87,7 @@ func (a *attendance) line(b []byte) error {
 	return nil
 }
 
-func (a *attendance) result(now time.Time) []*stay {
+func (a *attendance) result(now time.Time) []*attended {
 	for _, s := range a.order {
 		end := now
 		if s.Left != nil {
@@ -96,7 +96,7 @@ func (a *attendance) result(now time.Time) []*stay {
 		s.Seconds = end.Sub(s.Joined).Seconds()
 	}
 	if a.order == nil {
-		return []*stay{}
+		return []*attended{}
 	}
 	return a.order
 }

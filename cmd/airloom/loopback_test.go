@@ -98,7 +98,7 @@ func TestPublishIsHeard(t *testing.T) {
 	if again.SHA256 != p.SHA256 || again.Acked != p.Frames {
 		t.Errorf("the file holds %+v, want what was published: %+v", again, p)
 	}
-	if r := airloom(t, "room", "attendance", "--url", url, "hall"); r.code != exitOK || !strings.Contains(r.out, `"Ada"`) || strings.Contains(r.out, "still there") {
+	if r := airloom(t, "room", "attendance", "--url", url, "hall"); r.code != exitOK || !strings.Contains(r.out, "  Ada  ") || strings.Contains(r.out, "still there") {
 		t.Errorf("attendance: %d %s %s", r.code, r.out, r.errs)
 	}
 	if info, err := os.Stat(files[0]); err != nil || info.Size() < 1000 {
@@ -119,6 +119,13 @@ func TestRoomCommands(t *testing.T) {
 	do("create", "hall", "--keep", "rewind", "--capacity", "5")
 	if r := do("list"); !strings.Contains(r.out, "hall") || !strings.Contains(r.out, "rewind") {
 		t.Errorf("list: %s", r.out)
+	}
+	empty := decodeJSON[map[string]json.RawMessage](t, do("show", "hall", "--json"))
+	if string(empty["participants"]) != "[]" || string(empty["away"]) != "[]" {
+		t.Errorf("an empty room is %s", empty)
+	}
+	if r := do("attendance", "hall", "--json"); !strings.Contains(r.out, `"sessions":[]`) {
+		t.Errorf("nobody's attendance: %s", r.out)
 	}
 	do("create", "hall", "--capacity", "7") // is there: changes what is named
 	if r := do("show", "hall"); !strings.Contains(r.out, "capacity 7") || !strings.Contains(r.out, "keep rewind") {

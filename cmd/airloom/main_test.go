@@ -184,3 +184,14 @@ func TestEnvironment(t *testing.T) {
 		t.Errorf("--room does not win: %d %q", r.code, r.errs)
 	}
 }
+
+func TestCellsOfATable(t *testing.T) {
+	for word, want := range map[string]string{
+		"guest-x": "guest-x", "Ada Lovelace": "Ada Lovelace", "Ängström 🎤": "Ängström 🎤",
+		"": `""`, " ada": `" ada"`, "a  b": `"a  b"`, "mic, music": `"mic, music"`, "a\tb": `"a\tb"`, `"ada"`: `"\"ada\""`, "a\u202eb": `"a\u202eb"`,
+	} {
+		if got := cell(word); got != want {
+			t.Errorf("%q is shown as %s, want %s", word, got, want)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -16,6 +17,15 @@ func (p *program) json(v any) error {
 	}
 	_, err = fmt.Fprintf(p.out, "%s\n", b)
 	return err
+}
+
+// cell is a word of somebody's choice as it stands in a table: quoted only where one could not tell it from what is around it.
+func cell(s string) string {
+	quoted := strconv.Quote(s)
+	if quoted != `"`+s+`"` || strings.TrimSpace(s) != s || s == "" || strings.Contains(s, "  ") || strings.Contains(s, ", ") {
+		return quoted
+	}
+	return s
 }
 
 // progress is a line on a terminal that is written over until it is done. The zero value, and one for a program whose

@@ -95,10 +95,10 @@ func (c *roomShowCmd) Run(p *program, at *roomCmd) error {
 	table := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "WHO\tNAME\tSINCE\tSTATE\tTRACKS")
 	for _, one := range got.Participants {
-		fmt.Fprintf(table, "%q\t%q\t%s\tpresent\t%s\n", one.Identity, one.Name, clockTime(one.Joined), trackNames(one.Tracks))
+		fmt.Fprintf(table, "%s\t%s\t%s\tpresent\t%s\n", cell(one.Identity), cell(one.Name), clockTime(one.Joined), trackNames(one.Tracks))
 	}
 	for _, one := range got.Away {
-		fmt.Fprintf(table, "%q\t%q\t%s\taway\t%s\n", one.Identity, one.Name, clockTime(one.Joined), trackNames(one.Tracks))
+		fmt.Fprintf(table, "%s\t%s\t%s\taway\t%s\n", cell(one.Identity), cell(one.Name), clockTime(one.Joined), trackNames(one.Tracks))
 	}
 	return table.Flush()
 }
@@ -108,7 +108,7 @@ func (c *roomShowCmd) pages(p *program, at *roomCmd) (query.Roster, error) {
 	if err != nil {
 		return query.Roster{}, err
 	}
-	var all query.Roster
+	all := query.Roster{Participants: []query.Participant{}, Away: []query.Participant{}}
 	for offset := 0; ; {
 		ask := url.Values{}
 		if c.At != "" {
@@ -181,7 +181,7 @@ func trackNames(tracks []query.Track) string {
 		if i > 0 {
 			names += ", "
 		}
-		names += strconv.Quote(t.Name)
+		names += cell(t.Name)
 		if t.Muted {
 			names += " (muted)"
 		}
