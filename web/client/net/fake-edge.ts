@@ -2,6 +2,7 @@
 
 import { WebSocket, WebSocketServer } from 'ws'
 import { type Packet, decodeMessage } from '../wire/packet'
+import type { Keep } from '../wire/messages'
 import type { SocketLike } from './connection'
 
 /** Node has no WebSocket of its own yet: hand this to the link. */
@@ -30,6 +31,7 @@ export class FakeEdge {
   /** Sessions end with their sockets: nothing can be resumed. */
   forgetful = false
   acked: Record<string, number> = {}
+  keep: Keep = 'record'
   #server: WebSocketServer
   #session = 0
   #handle = 0
@@ -111,7 +113,7 @@ export class FakeEdge {
     }
     const tracks = this.#tracks.map((t) => ({ ...t, acked: this.acked[t.track] ?? -1 }))
     const grants = { listen: true, speak: true, record: false, moderate: false }
-    const room = { room: message.room, keep: 'none', capacity: 0, closed: false, recording: '', speak: 'granted' }
+    const room = { room: message.room, keep: this.keep, capacity: 0, closed: false, recording: '', speak: 'granted' }
     socket.send({
       type: 'welcome',
       re: message.id,

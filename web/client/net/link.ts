@@ -64,6 +64,10 @@ export class Link {
   roundTripMs = 0
   /** What to add to Date.now() to get the edge's clock. */
   clockAheadMs = 0
+  /** Whether the room's sound is kept: where it is not, nothing is ever acked. */
+  keeps = true
+  /** The log keeps nothing at the moment, by the edge's word. */
+  logAway = false
 
   constructor(config: LinkConfig, events: LinkEvents) {
     this.#config = config
@@ -187,6 +191,8 @@ export class Link {
     this.#tokenEnds = welcome.expires_unix
     this.#tokenRenewed = false
     this.#attempt = 0
+    this.logAway = false
+    this.keeps = welcome.room.keep !== 'none'
     if (lost) this.#rejectAll(new AirloomError('session_lost', 'the session did not outlive its socket'))
     this.#setState('open')
     this.#events.welcome(welcome)
@@ -204,6 +210,8 @@ export class Link {
     }
     if (message.type === 'move') return void this.#connect()
     if (message.type === 'token') return void this.#refresh()
+    if (message.type === 'log') this.logAway = message.state === 'away'
+    if (message.type === 'room') this.keeps = message.room.keep !== 'none'
     this.#events.message(message)
   }
 

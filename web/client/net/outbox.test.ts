@@ -67,13 +67,13 @@ describe('outbox', () => {
   test('beyond its bound the oldest are dropped and declared as one gap', () => {
     const outbox = new Outbox(shape, 1_000)
     for (let seq = 0; seq < 80; seq++) outbox.push(frame(seq), false)
-    expect(outbox.gaps).toEqual([{ from: 0, to: 29 }])
+    expect(outbox.gap).toEqual({ from: 0, to: 29 })
     expect(outbox.unackedMs).toBe(1_000)
     outbox.push(frame(80), false)
     outbox.declared({ from: 0, to: 29 })
-    expect(outbox.gaps).toEqual([{ from: 30, to: 30 }])
+    expect(outbox.gap).toEqual({ from: 30, to: 30 })
     outbox.ack(40)
-    expect(outbox.gaps).toEqual([])
+    expect(outbox.gap).toBeUndefined()
   })
 
   test('after a long absence frames go as backlog until the edge has caught up', () => {
@@ -86,5 +86,74 @@ describe('outbox', () => {
     drain(outbox)
     outbox.ack(500)
     expect(outbox.push(frame(1_501), true)).toBeDefined()
+  })
+
+  test('what was dropped is one gap, however long acks stay away, and an ack cuts it', () => {
+    const outbox = new Outbox(shape, 1_000)
+    for (let seq = 0; seq < 6_000; seq++) outbox.push(frame(seq), true)
+    expect(outbox.gap).toEqual({ from: 0, to: 5_949 })
+    outbox.ack(99)
+    expect(outbox.gap).toEqual({ from: 100, to: 5_949 })
+    outbox.declared({ from: 100, to: 4_000 })
+    expect(outbox.gap).toEqual({ from: 4_001, to: 5_949 })
+  })
+
+  test('asked for what it no longer has it tells so, also when that was declared before', () => {
+    const outbox = new Outbox(shape, 1_000)
+    for (let seq = 0; seq < 80; seq++) outbox.push(frame(seq), true)
+    outbox.declared({ from: 0, to: 29 })
+    outbox.resend(10)
+    expect(outbox.gap).toEqual({ from: 10, to: 29 })
+    expect(ranges(drain(outbox))[0]).toEqual(['ab', 30, 39])
+  })
+})
+
+describe('outbox of a room that keeps nothing', () => {
+  test('keeps nothing, sends each frame once, has no gap', () => {
+    const outbox = new Outbox(shape)
+    outbox.setKept(false)
+    for (let seq = 0; seq < 6_000; seq++) {
+      const [packet] = decodeMessage(outbox.push(frame(seq), true)!)
+      expect(packet).toMatchObject({ seq, backlog: false })
+    }
+    outbox.resend()
+    expect([outbox.unackedMs, outbox.gap, outbox.backlog()]).toEqual([0, undefined, undefined])
+  })
+
+  test('what no socket takes is lost', () => {
+    const outbox = new Outbox(shape)
+    outbox.setKept(false)
+    for (let seq = 0; seq < 100; seq++) expect(outbox.push(frame(seq), false)).toBeUndefined()
+    expect(drain(outbox)).toEqual([])
+    expect(ranges(decodeMessage(outbox.push(frame(100), true)!))).toEqual([['a', 100, 100]])
+  })
+
+  test('a jump that the edge would refuse is bridged by silence', () => {
+    const outbox = new Outbox(shape)
+    outbox.setKept(false)
+    outbox.push(frame(0), true)
+    for (let seq = 1; seq < 1_600; seq++) outbox.push(frame(seq), false)
+    const packets = decodeMessage(outbox.push(frame(1_600), true)!)
+    expect(ranges(packets)).toEqual([['s', 1, 1_599], ['a', 1_600, 1_600]])
+    expect(packets[0]!.timestamp).toBe(960)
+  })
+
+  test('begins to keep when the room does: an ack says that nothing is missing', () => {
+    const outbox = new Outbox(shape)
+    outbox.setKept(false)
+    for (let seq = 0; seq < 100; seq++) outbox.push(frame(seq), true)
+    outbox.setKept(true)
+    expect(outbox.gap).toEqual({ from: 0, to: 99 })
+    outbox.push(frame(100), true)
+    expect(outbox.unackedMs).toBe(20)
+    outbox.ack(100)
+    expect([outbox.gap, outbox.unackedMs]).toEqual([undefined, 0])
+  })
+
+  test('lets go of what is unacked when the room stops keeping', () => {
+    const outbox = new Outbox(shape, 1_000)
+    for (let seq = 0; seq < 80; seq++) outbox.push(frame(seq), true)
+    outbox.setKept(false)
+    expect([outbox.unackedMs, outbox.gap, outbox.unsent]).toEqual([0, undefined, false])
   })
 })

@@ -1,8 +1,11 @@
 // What one track has to send: every frame and silence from the moment it is made until the edge says it is durable.
 // New items go out at once; what a lost or congested socket left unsent, or the edge asks for again, goes out as backlog,
-// bound by acks. When more than `keepMs` is unacked the oldest is dropped and declared as a gap.
+// bound by acks. When more than `keepMs` is unacked the oldest is dropped: what is missing then is one growing gap. In a room
+// that keeps nothing there are no acks, and nothing is kept here either: an item is heard live or not at all.
 
+import { SAMPLE_RATE } from '../wire/opus'
 import { type Packet, encodePacket } from '../wire/packet'
+import { addTimestamp } from '../wire/seq'
 
 export interface Item {
   seq: number
@@ -41,8 +44,11 @@ interface Kept extends Item {
 
 export class Outbox {
   #items: Kept[] = []
-  #gaps: Range[] = []
+  #gap: Range | undefined
+  #kept = true
   #acked = -1
+  /** The seq after the newest item. */
+  #next = 0
   /** Highest seq sent to any edge. */
   #highest = -1
   resent = 0
@@ -67,13 +73,26 @@ export class Outbox {
     return this.#items.some((item) => !item.sent)
   }
 
-  /** Gaps that the edge has not been told of, or has not confirmed. */
-  get gaps(): readonly Range[] {
-    return this.#gaps
+  /** What is neither acked nor here any more, and not declared yet. Only ever one: what is dropped is the oldest. */
+  get gap(): Readonly<Range> | undefined {
+    return this.#gap
   }
 
-  /** Keeps an item; gives the message to send at once, or undefined when it has to wait as backlog. */
+  /**
+   * Follows the room's setting. What was let go while nothing was kept is a gap once something is, until an ack says that
+   * the edge heard it all.
+   */
+  setKept(kept: boolean): void {
+    if (kept === this.#kept) return
+    this.#kept = kept
+    this.#items = []
+    this.#gap = kept && this.#next - 1 > this.#acked ? { from: this.#acked + 1, to: this.#next - 1 } : undefined
+  }
+
+  /** Keeps an item; gives the message to send at once, or undefined when it has to wait as backlog (or is lost). */
   push(item: Item, open: boolean): Uint8Array | undefined {
+    this.#next = item.seq + item.span
+    if (!this.#kept) return open ? this.#passing(item) : undefined
     const kept: Kept = { ...item, sent: false, backlog: false }
     this.#items.push(kept)
     this.#bound()
@@ -115,22 +134,45 @@ export class Outbox {
     let done = 0
     while (done < this.#items.length && this.#items[done]!.seq + this.#items[done]!.span - 1 <= seq) done++
     this.#items.splice(0, done)
-    this.#gaps = this.#gaps.filter((gap) => gap.to > seq)
+    this.#cutGap(seq)
   }
 
-  /** The edge asks for everything from `from` on; a new socket asks for everything that is not acked. */
+  /**
+   * The edge asks for everything from `from` on; a new socket asks for everything that is not acked. What of it is no
+   * longer here is part of the gap.
+   */
   resend(from = 0): void {
     for (const item of this.#items) {
       if (item.seq + item.span - 1 < from) continue
       item.sent = false
       item.backlog = false
     }
+    const first = this.#items[0]?.seq ?? this.#next
+    const lost = Math.max(from, this.#acked + 1)
+    if (this.#kept && lost < first) this.#gap = { from: Math.min(lost, this.#gap?.from ?? lost), to: first - 1 }
   }
 
   /** The edge has confirmed that this gap is declared. */
   declared(gap: Range): void {
-    this.#gaps = this.#gaps.filter((g) => g.to > gap.to)
-    for (const g of this.#gaps) if (g.from <= gap.to) g.from = gap.to + 1
+    this.#cutGap(gap.to)
+  }
+
+  #cutGap(through: number): void {
+    const gap = this.#gap
+    if (gap) this.#gap = gap.to > through ? { from: Math.max(gap.from, through + 1), to: gap.to } : undefined
+  }
+
+  /** An item that is not kept. A jump the edge would refuse is bridged by silence: nobody hears anything of that time. */
+  #passing(item: Item): Uint8Array {
+    const from = this.#highest + 1
+    const bridged = (item.seq - from) * this.track.frameMs > MAX_JUMP_MS
+    this.#highest = item.seq + item.span - 1
+    const packet = encodePacket(this.#packet([item], false))
+    if (!bridged) return packet
+    const span = Math.min(item.seq - from, 0xffff)
+    const timestamp = addTimestamp(item.timestamp, -span * this.track.frameMs * (SAMPLE_RATE / 1_000))
+    const silence = encodePacket(this.#packet([{ seq: item.seq - span, timestamp, voice: false, span }], false))
+    return join([silence, packet], silence.length + packet.length)
   }
 
   #mark(item: Kept, backlog: boolean): void {
@@ -155,7 +197,7 @@ export class Outbox {
     return run
   }
 
-  #packet(items: Kept[], backlog: boolean): Packet {
+  #packet(items: Item[], backlog: boolean): Packet {
     const first = items[0]!
     const { handle, epoch, frameMs } = this.track
     const voice = items.some((item) => item.voice)
@@ -167,10 +209,7 @@ export class Outbox {
   #bound(): void {
     while (this.#items.length > 1 && this.unackedMs > this.keepMs) {
       const lost = this.#items.shift()!
-      const to = lost.seq + lost.span - 1
-      const last = this.#gaps.at(-1)
-      if (last && last.to + 1 === lost.seq) last.to = to
-      else this.#gaps.push({ from: lost.seq, to })
+      this.#gap = { from: this.#gap?.from ?? Math.max(lost.seq, this.#acked + 1), to: lost.seq + lost.span - 1 }
     }
   }
 }

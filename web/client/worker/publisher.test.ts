@@ -4,30 +4,8 @@ import type { Heard, Source } from '../audio/source'
 import { FakeEdge, openSocket } from '../net/fake-edge'
 import { Link } from '../net/link'
 import { spanOf } from '../wire/packet'
+import { FakeData, FakeEncoder } from './fake-encoder'
 import { type PublishConfig, Publisher } from './publisher'
-
-class FakeEncoder {
-  state = 'unconfigured'
-  constructor(private readonly init: { output(chunk: unknown): void }) {}
-  configure() {
-    this.state = 'configured'
-  }
-  encode(data: { mark: number }) {
-    const bytes = Uint8Array.of(0xf8, data.mark & 0xff)
-    queueMicrotask(() => this.init.output({ byteLength: 2, copyTo: (into: Uint8Array) => into.set(bytes) }))
-  }
-  async flush() {}
-  close() {
-    this.state = 'closed'
-  }
-}
-class FakeData {
-  mark: number
-  constructor(init: { data: Float32Array }) {
-    this.mark = init.data[0]!
-  }
-  close() {}
-}
 
 let edge: FakeEdge
 let link: Link

@@ -6,10 +6,11 @@ import { type EncoderConfig, FrameEncoder } from '../audio/encoder'
 import { FRAME_MS, type Heard, type Source } from '../audio/source'
 import { InOrder } from '../inorder'
 import type { Link } from '../net/link'
-import { type Item, Outbox, type Range } from '../net/outbox'
+import { type Item, Outbox } from '../net/outbox'
 import type { EdgeMessage, ResumedTrack, Welcome } from '../wire/messages'
 import { addTimestamp } from '../wire/seq'
 import { MIN_FRAME_BYTES, SAMPLE_RATE } from '../wire/opus'
+import { GapTeller } from './gap'
 
 export interface PublishConfig {
   /** `mic`, `music`… */
@@ -38,17 +39,19 @@ const PUMP_MS = 100
 /** Sound that may wait in the socket before new frames are held back for the backlog. */
 const CONGESTED_MS = 250
 const RETRY_MS = 1_000
+/** When a room begins to keep, an ack within this time says that nothing from before is missing. */
+const FIRST_ACK_MS = 2_000
 
 /** One life of the track on the edge: from `track.start` to its end or the session's. */
 interface Life {
   id: string
   outbox: Outbox
+  gaps: GapTeller
   /** The source's index of seq 0, known with the first frame. */
   base: number | undefined
   /** Seq of the next frame. */
   next: number
   silent: { from: number; count: number } | undefined
-  declaring: Range | undefined
 }
 
 export class Publisher {
@@ -61,7 +64,7 @@ export class Publisher {
   #starting = false
   #unsubscribe: () => void
   #pump: ReturnType<typeof setInterval>
-  #gapsLost = 0
+  #gapsTold = 0
 
   constructor(
     private readonly link: Link,
@@ -112,6 +115,7 @@ export class Publisher {
     const life = this.#life
     if (life) {
       this.#flushSilence(life)
+      life.gaps.due() // the end waits for acks, and they for the gap
       const last = life.next - 1
       await this.link.request({ type: 'track.end', track: life.id, epoch: life.outbox.track.epoch, last }).catch(() => {})
     }
@@ -131,11 +135,14 @@ export class Publisher {
     if (!life) return void this.start().catch(this.failed)
     const known = welcome.resumed ? welcome.tracks?.find((t) => t.track === life.id) : undefined
     if (known) {
+      this.#followKeep(life)
       if (known.epoch === life.outbox.track.epoch) life.outbox.ack(known.acked)
       life.outbox.resend()
+      life.gaps.due()
       this.#pumpBacklog()
       return
     }
+    this.#gapsTold += life.gaps.told
     this.#life = undefined
     if (this.#ended) return this.close()
     void this.start().catch(this.failed)
@@ -143,18 +150,26 @@ export class Publisher {
 
   heard(message: EdgeMessage): void {
     const life = this.#life
-    if (!life || !('track' in message) || message.track !== life.id) return
+    if (!life) return
+    if (message.type === 'room') return this.#followKeep(life)
+    if (message.type === 'log' && message.state === 'ok') return life.gaps.due()
     if (message.type !== 'ack' && message.type !== 'resend') return
-    if (message.epoch !== life.outbox.track.epoch) return
+    if (message.track !== life.id || message.epoch !== life.outbox.track.epoch) return
     if (message.type === 'ack') life.outbox.ack(message.seq)
     else life.outbox.resend(message.from)
+    life.gaps.due()
   }
 
   stats(): PublisherStats | undefined {
     const life = this.#life
     if (!life) return undefined
     const { acked, unackedMs, resent } = life.outbox
-    return { track: life.id, epoch: life.outbox.track.epoch, sent: life.next, acked, unackedMs, resent, gaps: this.#gapsLost }
+    return { track: life.id, epoch: life.outbox.track.epoch, sent: life.next, acked, unackedMs, resent, gaps: this.#gapsTold + life.gaps.told }
+  }
+
+  #followKeep(life: Life): void {
+    life.outbox.setKept(this.link.keeps)
+    if (life.outbox.gap) life.gaps.due(FIRST_ACK_MS)
   }
 
   async #startTrack(): Promise<void> {
@@ -177,7 +192,10 @@ export class Publisher {
     this.#encoding = []
     this.#out = this.#newOut()
     const shape = { handle: answer.handle, epoch: answer.epoch, frameMs: FRAME_MS }
-    this.#life = { id: answer.track, outbox: new Outbox(shape), base: undefined, next: 0, silent: undefined, declaring: undefined }
+    const outbox = new Outbox(shape)
+    outbox.setKept(this.link.keeps)
+    const gaps = new GapTeller(outbox, (gap) => this.link.request({ type: 'gap', track: answer.track, epoch: answer.epoch, ...gap }))
+    this.#life = { id: answer.track, outbox, gaps, base: undefined, next: 0, silent: undefined }
     if (this.#muted) this.setMuted(true)
     this.started(answer.track)
   }
@@ -274,23 +292,7 @@ export class Publisher {
       if (!message) break
       this.link.sendPackets(message)
     }
-    this.#declareGap(life)
-  }
-
-  #declareGap(life: Life): void {
-    const gap = life.outbox.gaps[0]
-    if (!gap || life.declaring) return
-    const declaring = { ...gap }
-    life.declaring = declaring
-    const done = () => (life.declaring = undefined)
-    this.link.request({ type: 'gap', track: life.id, epoch: life.outbox.track.epoch, ...declaring }).then(
-      () => {
-        this.#gapsLost++
-        life.outbox.declared(declaring)
-        done()
-      },
-      () => setTimeout(done, RETRY_MS),
-    )
+    if (!this.link.logAway) life.gaps.poll()
   }
 }
 

@@ -169,10 +169,8 @@ class Engine {
   }
 
   #heard(message: Exclude<EdgeMessage, Welcome>): void {
-    if (message.type === 'ack' || message.type === 'resend') {
-      for (const publisher of this.#publishers.values()) publisher.heard(message)
-      return
-    }
+    for (const publisher of this.#publishers.values()) publisher.heard(message)
+    if (message.type === 'ack' || message.type === 'resend') return
     if (message.type === 'skipped') for (const { track } of message.tracks) this.#receivers.get(handleOf(track) ?? 0)?.skipped()
     tell({ type: 'message', message })
   }
