@@ -75,12 +75,12 @@ func (c *edgeCmd) Run(p *program) error {
 	door := doorConfig{Config: edge.Config{
 		Listen: c.Listen, Region: c.Region, Keys: keys, Cluster: c.Cluster, Defaults: defaultSettings(c.Keep), Drain: c.Drain, Version: versionString(),
 	}, doorFlags: c.doorFlags, listener: l}
-	e, run, err := door.open(b, proc)
+	ready, run, err := door.open(b, proc)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(p.out, "ready http://%s\n", l.Addr())
-	return together(p.ctx, run, func(ctx context.Context) error { return health(ctx, c.Health, proc, e.Ready) })
+	return together(p.ctx, run, func(ctx context.Context) error { return health(ctx, c.Health, proc, ready) })
 }
 
 // doorConfig is an edge with its HTTP door, as `edge` and `up` run it.
@@ -88,14 +88,15 @@ type doorConfig struct {
 	edge.Config
 	doorFlags
 	listener net.Listener
+	behind   []func() error // what else must be ready where other services are in this process
 }
 
-// open makes the edge; run serves it until its context ends and it has drained.
-func (d doorConfig) open(b *bus.Bus, proc *process) (e *edge.Edge, run func(context.Context) error, err error) {
+// open makes the edge; run serves it until its context ends and it has drained, ready says why it does not serve.
+func (d doorConfig) open(b *bus.Bus, proc *process) (ready func() error, run func(context.Context) error, err error) {
 	if err := d.mayMint(d.Keys); err != nil {
 		return nil, nil, err
 	}
-	e, err = edge.New(d.Config, b, proc.logger)
+	e, err := edge.New(d.Config, b, proc.logger)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -103,18 +104,19 @@ func (d doorConfig) open(b *bus.Bus, proc *process) (e *edge.Edge, run func(cont
 	if web.Built() {
 		pages = web.Dist()
 	}
+	ready = all(append([]func() error{e.Ready}, d.behind...)...)
 	stop := make(chan struct{})
 	handler, err := rest.New(rest.Config{
 		Listen: d.listener.Addr().String(), Keys: d.Keys, DevTokens: d.DevTokens, Hosts: d.Host, Origins: d.Origin,
 	}, rest.Deps{
-		Bus: b, Log: e.Log(), Logger: proc.logger, Ready: e.Ready, Metrics: proc.metrics,
+		Bus: b, Log: e.Log(), Logger: proc.logger, Ready: ready, Metrics: proc.metrics,
 		Socket: e.Socket(), Pages: pages, Stop: stop,
 	})
 	if err != nil {
 		return nil, nil, err
 	}
 	server := rest.Server(handler, proc.logger)
-	return e, func(ctx context.Context) error {
+	return ready, func(ctx context.Context) error {
 		serving, end := context.WithCancel(context.WithoutCancel(ctx))
 		defer end()
 		served := make(chan error, 1)

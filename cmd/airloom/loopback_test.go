@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -115,6 +116,9 @@ func TestRoomCommands(t *testing.T) {
 			t.Fatalf("room %v: exit code %d: %s", args, r.code, r.errs)
 		}
 		return r
+	}
+	if answer, err := get(t.Context(), url, "readyz"); err != nil || answer.StatusCode != http.StatusOK {
+		t.Errorf("up said that it is ready: %+v, %v", answer, err)
 	}
 	do("create", "hall", "--keep", "rewind", "--capacity", "5")
 	if r := do("list"); !strings.Contains(r.out, "hall") || !strings.Contains(r.out, "rewind") {

@@ -41,11 +41,10 @@ func (c *presenceCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
+	ready := presenceReady(service)
 	return together(p.ctx, service.Run,
-		func(ctx context.Context) error {
-			return health(ctx, c.Health, proc, notReady(service.Ready, "not caught up with the log"))
-		},
-		func(ctx context.Context) error { return p.sayReady(ctx, service.Ready, "ready presence") })
+		func(ctx context.Context) error { return health(ctx, c.Health, proc, ready) },
+		func(ctx context.Context) error { return p.sayReady(ctx, ready, "ready presence") })
 }
 
 func openPresence(b *bus.Bus, region string, defaults room.Settings, proc *process) (*presence.Service, error) {
@@ -56,6 +55,10 @@ func openPresence(b *bus.Bus, region string, defaults room.Settings, proc *proce
 		return nil, fmt.Errorf("open presence: %w", err)
 	}
 	return service, nil
+}
+
+func presenceReady(s *presence.Service) func() error {
+	return unless(s.Ready, "presence has not caught up with the log")
 }
 
 // instance names one start of a service.

@@ -46,11 +46,10 @@ func (c *recorderCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
+	ready := recorderReady(service)
 	return together(p.ctx, service.Run,
-		func(ctx context.Context) error {
-			return health(ctx, c.Health, proc, notReady(service.Ready, "not caught up with the log"))
-		},
-		func(ctx context.Context) error { return p.sayReady(ctx, service.Ready, "ready recorder") })
+		func(ctx context.Context) error { return health(ctx, c.Health, proc, ready) },
+		func(ctx context.Context) error { return p.sayReady(ctx, ready, "ready recorder") })
 }
 
 func openBlob(ctx context.Context, where string) (*blob.Store, error) {
@@ -68,4 +67,8 @@ func openRecorder(b *bus.Bus, region string, store *blob.Store, defaults room.Se
 		return nil, fmt.Errorf("open recorder: %w", err)
 	}
 	return service, nil
+}
+
+func recorderReady(r *recorder.Recorder) func() error {
+	return unless(r.Ready, "the recorder has not caught up with the log, or cannot write recordings")
 }

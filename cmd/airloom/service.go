@@ -114,7 +114,7 @@ func listen(addr string) (net.Listener, error) {
 	return nil, hint(fmt.Errorf("listen on %s: %w", addr, err), "Give an address of this machine: --listen 127.0.0.1:8080.")
 }
 
-// health serves the probes of a service that has no door of its own; with an empty address it serves nothing.
+// health serves the probes of a service on a port of their own; with an empty address it serves nothing.
 func health(ctx context.Context, addr string, proc *process, ready func() error) error {
 	if addr == "" {
 		<-ctx.Done()
@@ -124,17 +124,7 @@ func health(ctx context.Context, addr string, proc *process, ready func() error)
 	if err != nil {
 		return err
 	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if err := ready(); err != nil {
-			http.Error(w, err.Error(), http.StatusServiceUnavailable)
-			return
-		}
-		fmt.Fprintln(w, "ready")
-	})
-	mux.Handle("GET /metrics", proc.metrics)
-	return serveHTTP(ctx, l, &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 8 << 10})
+	return serveHTTP(ctx, l, &http.Server{Handler: probes(proc.metrics, ready), ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 8 << 10})
 }
 
 // serveHTTP serves until ctx ends, then lets what is under way finish for two seconds.
@@ -164,16 +154,6 @@ func together(ctx context.Context, parts ...func(context.Context) error) error {
 		return err
 	}
 	return nil
-}
-
-// notReady turns a yes or no into the words of a probe.
-func notReady(ready func() bool, why string) func() error {
-	return func() error {
-		if !ready() {
-			return errors.New(why)
-		}
-		return nil
-	}
 }
 
 func loadKeys(paths []string, cluster string) (*auth.Keys, error) {

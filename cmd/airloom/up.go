@@ -18,7 +18,11 @@ import (
 	"airloom/web"
 )
 
-const upRegion = "local"
+const (
+	upRegion = "local"
+	// readyPatience is for presence and recorder to read what was kept; a long log of theirs must not keep people out of rooms.
+	readyPatience = 5 * time.Second
+)
 
 type upCmd struct {
 	serviceFlags `embed:""`
@@ -147,12 +151,9 @@ func (c *upCmd) serve(p *program, proc *process, server *bus.Server, keys *auth.
 	flags.DevTokens = loopback(l.Addr().String())
 	door := doorConfig{Config: edge.Config{
 		Listen: c.Listen, Region: upRegion, Keys: keys, Cluster: c.Cluster, Defaults: defaultSettings(c.Keep), Drain: time.Second, Version: versionString(),
-	}, doorFlags: flags, listener: l}
-	e, runEdge, err := door.open(buses[bus.Edge], proc)
+	}, doorFlags: flags, listener: l, behind: []func() error{presenceReady(presence), recorderReady(recorder)}}
+	ready, runEdge, err := door.open(buses[bus.Edge], proc)
 	if err != nil {
-		return err
-	}
-	if err := c.announce(p, l, keys, dir); err != nil {
 		return err
 	}
 	rest, stopRest := context.WithCancel(context.WithoutCancel(p.ctx))
@@ -160,7 +161,15 @@ func (c *upCmd) serve(p *program, proc *process, server *bus.Server, keys *auth.
 		func(ctx context.Context) error { defer stopRest(); return runEdge(ctx) },
 		func(context.Context) error { return quiet(presence.Run(rest)) },
 		func(context.Context) error { return quiet(recorder.Run(rest)) },
-		func(ctx context.Context) error { return health(ctx, c.Health, proc, e.Ready) },
+		func(ctx context.Context) error { return health(ctx, c.Health, proc, ready) },
+		func(ctx context.Context) error {
+			patience, cancel := context.WithTimeout(ctx, readyPatience)
+			defer cancel()
+			if await(patience, ready); ctx.Err() != nil {
+				return nil
+			}
+			return c.announce(p, l, keys, dir)
+		},
 	)
 }
 
