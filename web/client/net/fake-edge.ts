@@ -26,6 +26,8 @@ export class FakeEdge {
   readonly sockets: FakeSocket[] = []
   /** Requests that are not answered by themselves. */
   readonly mute = new Set<string>()
+  /** Requests that are carried out, but the answer gets lost. */
+  readonly swallow = new Set<string>()
   /** Answer hello with this instead of a welcome. */
   refuse: { code: string; close: number } | undefined
   /** Sessions end with their sockets: nothing can be resumed. */
@@ -97,6 +99,7 @@ export class FakeEdge {
     const handle = ++this.#handle
     const track = `track${handle}`
     this.#tracks.push({ track, handle, name: message.name, epoch: message.epoch, acked: -1, muted: false })
+    if (this.swallow.has(message.type)) return
     socket.send({ type: 'track', re: message.id, track, handle, epoch: message.epoch })
   }
 

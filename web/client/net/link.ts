@@ -2,7 +2,7 @@
 // outlives its sockets; what was asked and not answered is asked again on the next one, under the same id.
 
 import { AirloomError, comesBack } from '../errors'
-import { type EdgeMessage, PROTOCOL, type Request, type ResumedTrack, type Welcome } from '../wire/messages'
+import { type EdgeMessage, type OwnTrack, PROTOCOL, type Request, type ResumedTrack, type Welcome } from '../wire/messages'
 import { backoffMs } from './backoff'
 import { Connection, type SocketLike } from './connection'
 
@@ -195,8 +195,26 @@ export class Link {
     this.keeps = welcome.room.keep !== 'none'
     if (lost) this.#rejectAll(new AirloomError('session_lost', 'the session did not outlive its socket'))
     this.#setState('open')
+    this.#repeat(connection, welcome.tracks ?? [])
     this.#events.welcome(welcome)
-    for (const { message } of this.#pending.values()) connection.send(message)
+  }
+
+  /**
+   * Asks again what is still without an answer. Answers are remembered by the edge that gave them: a track whose start was
+   * carried out elsewhere is among the tracks of the welcome, and its answer is made from there.
+   */
+  #repeat(connection: Connection, tracks: OwnTrack[]): void {
+    const known = new Set(this.#events.tracks().map(({ track }) => track))
+    for (const [id, { message, resolve }] of [...this.#pending]) {
+      const begun = message.type === 'track.start' && tracks.find((own) => own.name === message.name && !known.has(own.track))
+      if (!begun) {
+        connection.send(message)
+        continue
+      }
+      known.add(begun.track)
+      this.#pending.delete(id)
+      resolve({ type: 'track', re: id, track: begun.track, handle: begun.handle, epoch: begun.epoch })
+    }
   }
 
   #heard(message: Answer): void {

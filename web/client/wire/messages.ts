@@ -55,6 +55,13 @@ export interface ResumedTrack {
   acked: number
 }
 
+/** One of a session's own tracks, as the edge knows it. */
+export interface OwnTrack extends ResumedTrack {
+  handle: number
+  name: string
+  muted: boolean
+}
+
 export type Request =
   | {
       type: 'hello'
@@ -101,7 +108,7 @@ export interface Welcome {
   unix_us: number
   room: RoomInfo
   roster: Roster
-  tracks?: (ResumedTrack & { handle: number; name: string; muted: boolean })[] | null
+  tracks?: OwnTrack[] | null
 }
 
 export type EdgeMessage =

@@ -154,3 +154,40 @@ test('ending says the last seq', async () => {
   await publisher.end()
   expect(edge.last.requests.at(-1)).toMatchObject({ type: 'track.end', track: 'track1', epoch: 0, last: 2 })
 })
+
+test('a start that was carried out on another edge, its answer lost: that track is taken, none is started beside it', async () => {
+  edge.swallow.add('track.start')
+  const begun = begin()
+  await edge.until(() => edge.last.requests.length === 1)
+  edge.last.cut()
+  await begun
+  await speak(1)
+  await edge.until(() => edge.last.packets.length === 1)
+  expect([ids, edge.last.requests, covered()]).toEqual([['track1'], [], ['a0+1']])
+})
+
+test('two tracks of one name, the second start without its answer: it is not taken for the first', async () => {
+  await begin()
+  edge.mute.add('track.start')
+  const second = new Publisher(link, source, config, (id) => ids.push(id), () => {})
+  const begun = second.start()
+  await edge.until(() => edge.last.requests.length === 2)
+  edge.mute.clear()
+  edge.last.cut()
+  await begun
+  second.close()
+  expect(ids).toEqual(['track1', 'track2'])
+  expect(edge.last.requests.map((r) => r.type)).toEqual(['track.start'])
+})
+
+test('ended before the start was answered: the track does not stay behind', async () => {
+  edge.mute.add('track.start')
+  publisher = new Publisher(link, source, config, (id) => ids.push(id), () => {})
+  const started = publisher.start()
+  const { id } = await edge.until(() => edge.last.requests[0])
+  await publisher.end()
+  edge.last.send({ type: 'track', re: id, track: 'track1', handle: 1, epoch: 0 })
+  await started
+  await edge.until(() => edge.last.requests.some((r) => r.type === 'track.end' && r.track === 'track1'))
+  expect(ids).toEqual([])
+})

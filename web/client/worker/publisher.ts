@@ -186,7 +186,11 @@ export class Publisher {
       ...(clock && { clock: { timestamp: clock.timestamp, unix_us: Math.round(clock.unixUs + this.link.clockAheadMs * 1_000) } }),
     })
     if (answer.type !== 'track') throw new AirloomError('protocol', `track.start was answered with ${answer.type}`)
-    if (this.#ended) return
+    if (this.#ended) {
+      // Ended before it was there: the edge has a track now that nobody speaks on.
+      void this.link.request({ type: 'track.end', track: answer.track, epoch: answer.epoch, last: -1 }).catch(() => {})
+      return
+    }
     this.#encoder?.close()
     this.#encoder = undefined
     this.#encoding = []
