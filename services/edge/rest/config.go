@@ -43,7 +43,7 @@ type Deps struct {
 	Log     *eventlog.Log
 	Logger  *slog.Logger
 	Ready   func() error    // nil where the edge serves, else why not, in words for an operator
-	Metrics http.Handler    // /metrics
+	Metrics http.Handler    // /metrics, for callers on this machine
 	Socket  http.Handler    // GET /v1/ws, after its handshake and Origin are found good; nil: 404
 	Pages   fs.FS           // the bundle, index.html at its root
 	Stop    <-chan struct{} // closed when the edge drains: event streams end then; nil: never

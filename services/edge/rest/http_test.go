@@ -421,3 +421,41 @@ func TestLogAway(t *testing.T) {
 	h.do("GET", "/v1/rooms/hall/events", token, "").refused(t, "events", http.StatusServiceUnavailable, "log_away")
 	h.do("GET", "/v1/rooms/hall", token, "").refused(t, "show", http.StatusServiceUnavailable, "no_answer")
 }
+
+// The public door says nothing of how busy the edge is, whatever the caller claims to be.
+func TestMetricsAreForThisMachineAlone(t *testing.T) {
+	page := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "airloom_edge_sessions 3\n") })
+	for _, names := range [][]string{nil, {"audio.example"}} {
+		door, err := New(Config{Keys: newKeys(t), Listen: ":8080", Hosts: names}, Deps{Logger: quiet, Metrics: page})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []struct {
+			remote, host string
+			header       []string
+			want         int
+		}{
+			{"127.0.0.1:50000", "localhost:8080", nil, http.StatusOK},
+			{"[::1]:50000", "[::1]:8080", nil, http.StatusOK},
+			{"192.168.1.5:50000", "localhost:8080", nil, http.StatusNotFound},
+			{"192.168.1.5:50000", "192.168.1.2:8080", nil, http.StatusNotFound},
+			{"127.0.0.1:50000", "audio.example", nil, http.StatusNotFound},
+			{"127.0.0.1:50000", "localhost:8080", []string{"X-Forwarded-For", "127.0.0.1"}, http.StatusNotFound},
+			{"127.0.0.1:50000", "localhost:8080", []string{"Forwarded", "for=127.0.0.1"}, http.StatusNotFound},
+		} {
+			r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
+			r.RemoteAddr, r.Host = c.remote, c.host
+			if len(c.header) > 0 {
+				r.Header.Set(c.header[0], c.header[1])
+			}
+			w := httptest.NewRecorder()
+			door.ServeHTTP(w, r)
+			if w.Code != c.want || strings.Contains(w.Body.String(), "sessions") != (c.want == http.StatusOK) {
+				t.Errorf("from %s to %s with %v: %d %s", c.remote, c.host, c.header, w.Code, w.Body)
+			}
+			if c.want == http.StatusNotFound && !strings.Contains(w.Body.String(), "--health") {
+				t.Errorf("from %s to %s: it does not say what to do: %s", c.remote, c.host, w.Body)
+			}
+		}
+	}
+}

@@ -29,9 +29,14 @@ func (d *door) readyz(w http.ResponseWriter, _ *http.Request) error {
 	return reply(w, http.StatusOK, map[string]string{"status": "ready"})
 }
 
+// metricsPage is for this machine only: whoever may come in at the door need not know how busy the edge is.
 func (d *door) metricsPage(w http.ResponseWriter, r *http.Request) error {
-	if d.deps.Metrics == nil {
+	switch {
+	case d.deps.Metrics == nil:
 		return problem.New(http.StatusNotFound, "no_such_path", "This edge has no metrics.")
+	case !local(r):
+		return problem.New(http.StatusNotFound, "not_local",
+			"Here metrics are only for callers on the edge's own machine that ask it directly; for others, start the edge with --health HOST:PORT and ask there.")
 	}
 	d.deps.Metrics.ServeHTTP(w, r)
 	return nil
