@@ -198,6 +198,7 @@ func TestRow26PingFlood(t *testing.T) {
 
 // Nobody answers the edge's close frame, and data goes on: it counts for nothing, and the connection is cut in time.
 func TestRow27NoCloseReply(t *testing.T) {
+	t.Parallel()
 	d := newHouse(t).edge(func(e *Edge) { e.limits.close = 200 * time.Millisecond })
 	p := d.connect(nil)
 	p.write(masked(0x80|0x3, nil))

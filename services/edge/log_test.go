@@ -63,6 +63,7 @@ func (h *house) breakLog() (mend func()) {
 
 // The log refuses: live goes on, the speaker is told within two seconds, and when the log is back all is acked.
 func TestLogAwayAndBack(t *testing.T) {
+	t.Parallel()
 	s := newStage(t)
 	mend := s.h.breakLog()
 	began := time.Now()
@@ -93,6 +94,7 @@ func TestLogAwayAndBack(t *testing.T) {
 
 // There is no stream at all; then somebody makes it.
 func TestLogThatIsMadeLater(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	admin := h.connect(bus.Admin)
 	stream, err := admin.JetStream().Stream(h.ctx(), subject.LogStream(region))
@@ -118,6 +120,7 @@ func TestLogThatIsMadeLater(t *testing.T) {
 
 // More comes than the outbox holds while the log is away: the speaker is asked for the rest, and all gets acked in the end.
 func TestResendAfterTheOutboxWasFull(t *testing.T) {
+	t.Parallel()
 	s := newStage(t)
 	mend := s.h.breakLog()
 	const frames = 2500 // 250 packs, of which 200 fit

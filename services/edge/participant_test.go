@@ -12,6 +12,7 @@ import (
 // A real participant speaks while its sockets are cut again and again: all that it sent is acked and in the log, once and
 // unaltered, and who listens through it all hears nothing twice.
 func TestParticipantWhoseSocketsAreCut(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	d, e := h.edge(nil), h.edge(nil)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)

@@ -30,6 +30,7 @@ func forge(header, claims map[string]any, sign func(string) []byte) string {
 }
 
 func TestRow32NothingSent(t *testing.T) {
+	t.Parallel()
 	d := newHouse(t).edge(func(e *Edge) { e.limits.hello = 30 * time.Millisecond })
 	t.Run("nothing", func(t *testing.T) {
 		p := d.dial()
@@ -202,6 +203,7 @@ func TestRow39Kicked(t *testing.T) {
 }
 
 func TestRow40TokenExpires(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	d := h.edge(func(e *Edge) { e.limits.notice, e.limits.grace = time.Minute, -57*time.Second })
 	p := d.dial()
@@ -212,6 +214,7 @@ func TestRow40TokenExpires(t *testing.T) {
 }
 
 func TestRow40TokenIsRefreshed(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	d := h.edge(func(e *Edge) { e.limits.notice, e.limits.grace = time.Minute, -57*time.Second })
 	p := d.dial()
@@ -297,6 +300,7 @@ func TestRow44ForeignResume(t *testing.T) {
 // Rows 45 and 57: many sockets with one token. The newest session has the identity, those before it are closed with 4409, and
 // past ten at once the newest are refused.
 func TestRow45ManySocketsWithOneToken(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	d := h.edge(nil)
 	token := h.token("a", nil)

@@ -132,6 +132,7 @@ func must[T any](v T, err error) T {
 
 // Row 56: joining and leaving all the time is bounded, and what others hear of it is gathered.
 func TestRow56Flapping(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	d := h.edge(nil)
 	watch, _ := d.join("hall", "watcher", nil)

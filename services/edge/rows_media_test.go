@@ -54,6 +54,7 @@ func raw(handle uint32, seq uint32, payload []byte) []byte {
 }
 
 func TestRow60BadOpus(t *testing.T) {
+	t.Parallel()
 	toc := byte(9 << 3)
 	for name, payload := range map[string][]byte{
 		"one byte":               {toc},
@@ -108,6 +109,7 @@ func TestRow60EmptyAndTooLong(t *testing.T) {
 }
 
 func TestRow61NotOpusAtAll(t *testing.T) {
+	t.Parallel()
 	s := newStage(t)
 	text := []byte("\xff" + strings.Repeat("This is text, and no Opus. ", 3))
 	text[0] = 3 // code 3 with a count that the length belies
@@ -121,6 +123,7 @@ func TestRow61NotOpusAtAll(t *testing.T) {
 }
 
 func TestRow62DuplicateFrames(t *testing.T) {
+	t.Parallel()
 	s := newStage(t)
 	s.say(0, 9)
 	s.speaker.waitAck(s.track.Track, 0, 9)
@@ -238,6 +241,7 @@ func TestRow67Timestamps(t *testing.T) {
 }
 
 func TestRows68And69Rate(t *testing.T) {
+	t.Parallel()
 	t.Run("a burst of five seconds passes", func(t *testing.T) {
 		s := newStage(t)
 		s.say(0, 249)
@@ -291,6 +295,7 @@ func TestRow70SomebodyElsesTrack(t *testing.T) {
 }
 
 func TestRow74UnknownVersion(t *testing.T) {
+	t.Parallel()
 	for name, first := range map[string]byte{"version 0": 0 << 6, "version 2": 2 << 6, "version 3": 3 << 6} {
 		t.Run(name, func(t *testing.T) {
 			s := newStage(t)
@@ -326,6 +331,7 @@ func TestGoodPacketsAroundABadOne(t *testing.T) {
 
 // Row 30: a peer that reads nothing is closed after a while, and nobody else notices.
 func TestRow30NeverReads(t *testing.T) {
+	t.Parallel()
 	d := newHouse(t).edge(func(e *Edge) { e.limits.stuck, e.limits.patience = 300*time.Millisecond, 100*time.Millisecond })
 	stuck := d.connect(dialSmall(t, d.addr))
 	id := d.h.token("stuck", nil)
@@ -383,6 +389,7 @@ func (d *door) refill(p *peer) {
 
 // Row 31: the cable is pulled. The roster shows the session as away; on resume it is back.
 func TestRow31HalfOpen(t *testing.T) {
+	t.Parallel()
 	d := newHouse(t).edge(func(e *Edge) {
 		e.limits.ping, e.limits.dead, e.limits.away = 500*time.Millisecond, time.Second, 100*time.Millisecond
 	})

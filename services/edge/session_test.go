@@ -92,6 +92,7 @@ func TestLargeRoster(t *testing.T) {
 }
 
 func TestSpeaking(t *testing.T) {
+	t.Parallel()
 	s := newStage(t)
 	said := func(on bool) func(*inMessage) bool {
 		return func(m *inMessage) bool {
@@ -108,6 +109,7 @@ func TestSpeaking(t *testing.T) {
 
 // The word that she ceased was lost with her edge: it lapses.
 func TestSpeakingLapses(t *testing.T) {
+	t.Parallel()
 	d := newHouse(t).edge(func(e *Edge) { e.limits.speaking = 300 * time.Millisecond })
 	watch, _ := d.join("hall", "watch", nil)
 	p, _ := d.join("hall", "speaker", nil)
@@ -192,6 +194,7 @@ func TestResumeOnTheSameEdge(t *testing.T) {
 // A move to another edge: two sockets overlap, the tracks go on, what was not acked is sent again as backlog and acked, and
 // nobody who listens hears it a second time. A gap declared before the move counts after it.
 func TestResumeOnAnotherEdge(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	d, e := h.edge(nil), h.edge(nil)
 	listener, _ := e.join("hall", "listener", nil)
@@ -341,6 +344,7 @@ func TestKeepNoneKeepsNothing(t *testing.T) {
 }
 
 func TestKeepChangesWhileLive(t *testing.T) {
+	t.Parallel()
 	s := newStage(t)
 	keep := func(k room.Keep) {
 		s.set("hall", room.Settings{Keep: k, Speak: room.SpeakGranted})
@@ -366,6 +370,7 @@ func TestKeepChangesWhileLive(t *testing.T) {
 }
 
 func TestTrackEndWaitsForAcks(t *testing.T) {
+	t.Parallel()
 	s := newStage(t)
 	s.say(0, 4)
 	id := s.speaker.request("track.end", fields{"track": s.track.Track, "epoch": 0, "last": 6})
@@ -399,6 +404,7 @@ func TestTooManyTracks(t *testing.T) {
 
 // Draining: no new sockets, those there are told to move and closed with 1012, and what is packed is in the log.
 func TestDrain(t *testing.T) {
+	t.Parallel()
 	s := newStage(t)
 	s.say(0, 3)
 	until(t, "the frames are taken", func() bool { return s.metrics.framesIn.Load() == 4 })
@@ -416,6 +422,7 @@ func TestDrain(t *testing.T) {
 
 // NATS goes away and comes back, with things done meanwhile by others: rooms are folded anew, nothing is missed.
 func TestNATSLostAndBack(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	b := h.connect(bus.Edge)
 	d, e := h.edgeOn(b, nil), h.edge(nil)
@@ -439,6 +446,7 @@ func TestNATSLostAndBack(t *testing.T) {
 
 // An event is missed on the live subject, and nothing follows that would show it: the audit finds it.
 func TestAuditFindsAMissedEvent(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	d, e := h.edge(func(e *Edge) { e.limits.audit = 100 * time.Millisecond }), h.edge(nil)
 	watch, _ := d.join("hall", "watch", nil)
@@ -496,6 +504,7 @@ func TestRefoldWhileJoining(t *testing.T) {
 
 // A hub is closed when nobody uses it, and opened again when somebody comes.
 func TestHubIsClosedWhenUnused(t *testing.T) {
+	t.Parallel()
 	d := newHouse(t).edge(func(e *Edge) { e.limits.linger = 10 * time.Millisecond })
 	for range 2 {
 		p, _ := d.join("hall", "a", nil)
