@@ -34,6 +34,8 @@ export class FakeEdge {
   forgetful = false
   acked: Record<string, number> = {}
   keep: Keep = 'record'
+  /** Seconds that tokens have to live. */
+  expiresIn = 900
   #server: WebSocketServer
   #session = 0
   #handle = 0
@@ -127,7 +129,7 @@ export class FakeEdge {
       resume: `secret${this.sockets.length}`,
       resumed,
       grants,
-      expires_unix: Date.now() / 1_000 + 900,
+      expires_unix: Date.now() / 1_000 + this.expiresIn,
       edge: 'fake',
       region: 'local',
       unix_us: Date.now() * 1_000,

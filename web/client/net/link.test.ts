@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import type { AirloomError } from '../errors'
+import { type AirloomError, comesBack } from '../errors'
 import type { Welcome } from '../wire/messages'
 import { FakeEdge, openSocket } from './fake-edge'
 import { Link, type LinkState } from './link'
+import { expiryOf } from './token'
 
 let edge: FakeEdge
 let link: Link
@@ -10,12 +11,14 @@ let welcomes: Welcome[]
 let states: LinkState[]
 let closed: { error: AirloomError | undefined } | undefined
 let tokens: number
+let issue: (n: number) => string
 
 beforeEach(async () => {
   edge = await FakeEdge.start()
   ;[welcomes, states, closed, tokens] = [[], [], undefined, 0]
+  issue = (n) => `token${n}`
   link = new Link(
-    { url: edge.url, room: 'hall', listen: true, name: 'Ann', token: async () => `token${++tokens}`, random: () => 0.01, open: openSocket },
+    { url: edge.url, room: 'hall', listen: true, name: 'Ann', token: async () => issue(++tokens), random: () => 0.01, open: openSocket },
     {
       state: (state) => states.push(state),
       welcome: (welcome) => welcomes.push(welcome),
@@ -44,7 +47,7 @@ test('says hello with the token, never in the address', async () => {
   expect(states).toEqual(['connecting', 'open'])
 })
 
-test.each([1_001, 1_012, 1_013, 3_008])('comes back with its resume secret after close %i', async (code) => {
+test.each([1_000, 1_001, 1_011, 1_012, 1_013, 3_008])('comes back with its resume secret after close %i', async (code) => {
   link.start()
   await until(() => link.open)
   edge.last.close(code)
@@ -72,6 +75,19 @@ test.each([
   link.start()
   await until(() => closed)
   expect(closed!.error!.code).toBe(code)
+  expect(edge.sockets.length).toBe(1)
+})
+
+test('which closes it comes back from, and which would only meet the same again', () => {
+  const all = [1_000, 1_001, 1_002, 1_003, 1_005, 1_006, 1_007, 1_008, 1_009, 1_011, 1_012, 1_013, 3_008, 4_400, 4_401, 4_403, 4_499]
+  expect(all.filter(comesBack)).toEqual([1_000, 1_001, 1_005, 1_006, 1_011, 1_012, 1_013, 3_008])
+})
+
+test.each([1_002, 1_003, 1_007, 1_008, 1_009, 4_403])('does not come back after close %i in the midst of it', async (code) => {
+  link.start()
+  await until(() => link.open)
+  edge.last.close(code)
+  await until(() => closed)
   expect(edge.sockets.length).toBe(1)
 })
 
@@ -126,6 +142,25 @@ test('a token about to end is refreshed', async () => {
   const request = await edge.until(() => edge.last.requests.find((r) => r.type === 'refresh'))
   expect(request.token).toBe('token2')
 })
+
+test('a token got by a refresh is good for as long as it says itself', async () => {
+  const exp = Math.floor(Date.now() / 1_000) + 900
+  issue = (n) => `head${n}.${Buffer.from(JSON.stringify({ sub: 'Zoë ÿ', exp })).toString('base64url')}.sign`
+  edge.expiresIn = 30
+  link.start()
+  await until(() => link.open)
+  edge.last.send({ type: 'token', expires_unix: exp - 870 })
+  await edge.until(() => edge.last.requests.find((r) => r.type === 'refresh'))
+  await link.request({ type: 'listen', on: true }) // answered after the refresh
+  edge.last.close(1_012)
+  await until(() => welcomes.length === 2)
+  expect([tokens, edge.last.hello.token]).toEqual([2, issue(2)])
+})
+
+test.each([['ticket', 0], ['a.b.c', 0], [`a.${btoa('{}')}.c`, 0], [`a.${btoa('{"exp":"soon"}')}.c`, 0], [`a.${btoa('{"exp":1700000000}')}.c`, 1_700_000_000]])(
+  'the end of token %s',
+  (token, ends) => expect(expiryOf(token)).toBe(ends),
+)
 
 test('leave is said and ends it without an error', async () => {
   link.start()

@@ -4,6 +4,7 @@
 import { AirloomError, comesBack } from '../errors'
 import { type EdgeMessage, type OwnTrack, PROTOCOL, type Request, type ResumedTrack, type Welcome } from '../wire/messages'
 import { backoffMs } from './backoff'
+import { expiryOf } from './token'
 import { Connection, type SocketLike } from './connection'
 
 export type LinkState = 'connecting' | 'open' | 'reconnecting' | 'closed'
@@ -271,8 +272,10 @@ export class Link {
 
   async #refresh(): Promise<void> {
     try {
-      this.#token = await this.#config.token()
-      await this.request({ type: 'refresh', token: this.#token })
+      const token = await this.#config.token()
+      await this.request({ type: 'refresh', token })
+      this.#token = token
+      this.#tokenEnds = expiryOf(token) // the answer says no more than ok
     } catch {
       // The edge closes with 4401 when the old token ends; #lost then asks for a new one.
     }
