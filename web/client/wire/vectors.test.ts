@@ -1,13 +1,12 @@
-// The golden vectors, as Go runs them: their format is told at the head of the file itself.
+// The golden vectors, as Go runs them.
 import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
+import { type Hex, bytesOf, golden } from './golden'
 import { handleOf, trackId } from './handle'
 import { frameSamples, isStereo } from './opus'
 import { type Packet, PacketError, decodeMessage, decodePacket, encodePacket, spanOf } from './packet'
 import { addTimestamp } from './seq'
 
-type Hex = string | string[]
 interface VectorPacket {
   kind: 'audio' | 'silence'
   flags: string[]
@@ -22,9 +21,7 @@ interface VectorPacket {
   frames?: { seq: number; timestamp: number; hex: Hex }[]
 }
 
-const vectors = JSON.parse(
-  readFileSync(new URL('../../../internal/frame/testdata/vectors.json', import.meta.url), 'utf8'),
-) as {
+const vectors = golden as {
   packets: { name: string; hex: Hex; encode?: boolean; packet: VectorPacket }[]
   invalid: { name: string; hex: Hex; error: string; end: number | null }[]
   messages: { name: string; of: string[]; reads: string[]; refused: string[] }[]
@@ -33,15 +30,6 @@ const vectors = JSON.parse(
   track_ids: { handle: number; id: string }[]
   bad_track_ids: { id: string }[]
   digest: { frames: Hex[]; sha256: string }[]
-}
-
-function bytesOf(hex: Hex): Uint8Array {
-  const tokens = [hex].flat().flatMap((line) => line.split('|')[0]!.split(/\s+/).filter(Boolean))
-  const digits = tokens.map((token) => {
-    const [what, times] = token.split('*')
-    return what!.repeat(Number(times ?? 1))
-  })
-  return Uint8Array.from(Buffer.from(digits.join(''), 'hex'))
 }
 
 const hexOf = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex')
