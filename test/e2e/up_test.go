@@ -43,6 +43,7 @@ func TestUpTakesSoundKeepsItAndFindsItAgain(t *testing.T) {
 	through := publish(t, url, "wav", "--for", "4s", "--rate", "max", speechWAV) // ffmpeg encodes
 	recordedWhole(t, url, through)
 
+	listen(t, url, "town-hall", "stayer") // nobody has to leave first
 	p.interrupt(t)
 	if code := p.wait(t, 15*time.Second); code != 0 {
 		t.Fatalf("Ctrl-C: exit code %d", code)
