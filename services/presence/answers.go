@@ -15,8 +15,8 @@ const Page = 500
 
 // Rooms answers subject.PresenceRooms.
 func (w *watch) Rooms(req query.RoomsQuestion) query.Rooms {
-	names := make([]string, 0, len(w.halls))
-	for name := range w.halls {
+	names := make([]string, 0, len(w.rooms))
+	for name := range w.rooms {
 		if name > req.After {
 			names = append(names, name)
 		}
@@ -24,11 +24,11 @@ func (w *watch) Rooms(req query.RoomsQuestion) query.Rooms {
 	slices.Sort(names)
 	answer := query.Rooms{Rooms: []query.RoomCount{}, More: len(names) > Page}
 	for _, name := range names[:min(len(names), Page)] {
-		h := w.halls[name]
-		info := h.state.Info()
+		rm := w.rooms[name]
+		info := rm.state.Info()
 		answer.Rooms = append(answer.Rooms, query.RoomCount{
 			Room: name, Keep: info.Keep, Capacity: info.Capacity, Closed: info.Closed, Recording: info.Recording,
-			Present: h.count[present], Away: h.count[away], Tracks: h.state.OpenTracks(),
+			Present: rm.count[present], Away: rm.count[away], Tracks: rm.state.OpenTracks(),
 		})
 	}
 	return answer
@@ -37,8 +37,8 @@ func (w *watch) Rooms(req query.RoomsQuestion) query.Rooms {
 // Roster answers subject.PresenceRoster: those with open tracks first, then in the order of their joining.
 func (w *watch) Roster(req query.RosterQuestion, now time.Time) query.Roster {
 	state := room.NewState(req.Room, w.defaults)
-	if h := w.halls[req.Room]; h != nil {
-		state = h.state
+	if rm := w.rooms[req.Room]; rm != nil {
+		state = rm.state
 	}
 	all := []room.Participant{}
 	if !state.Closed { // who is still in it is being shown out

@@ -17,18 +17,18 @@ const (
 	standings
 )
 
-// hall is a room with what presence keeps beside its state.
-type hall struct {
-	state *room.State
-	stays map[string]*stay // by session
-	count [standings]int
+// watchedRoom is a room with what presence keeps beside its state.
+type watchedRoom struct {
+	state    *room.State
+	sessions map[string]*watchedSession // by session
+	count    [standings]int
 }
 
-// stay is a session as presence follows it. since is when this process learned that it is away or over: the event's own time is
+// watchedSession is a session as presence follows it. since is when this process learned that it is away or over: the event's own time is
 // of another machine's clock, and to trust it could take away a right to resume. After a restart of presence the wait
 // therefore begins anew.
-type stay struct {
-	hall     *hall
+type watchedSession struct {
+	room     *watchedRoom
 	session  string
 	edge     string
 	standing standing
@@ -36,17 +36,17 @@ type stay struct {
 	retry    time.Time // not given out again before this
 }
 
-func (s *stay) key() string { return s.hall.state.Room + " " + s.session }
+func (s *watchedSession) key() string { return s.room.state.Room + " " + s.session }
 
 // reason says why the session must leave.
-func (s *stay) reason() room.Reason {
-	known := s.hall.state.Sessions[s.session]
+func (s *watchedSession) reason() room.Reason {
+	known := s.room.state.Sessions[s.session]
 	switch {
 	case known == nil || s.standing != over:
 		return room.Timeout
 	case known.Replaced:
 		return room.Replaced
-	case s.hall.state.Closed:
+	case s.room.state.Closed:
 		return room.RoomClosed
 	default:
 		return room.RoomFull
@@ -59,29 +59,29 @@ func (w *watch) Apply(e *room.Event, now time.Time) {
 		return
 	}
 	w.position = e.Position
-	h := w.hall(e.Room)
-	touched := h.state.Touches(e)
-	h.state.Apply(e)
+	rm := w.room(e.Room)
+	touched := rm.state.Touches(e)
+	rm.state.Apply(e)
 	for _, session := range touched {
-		w.settle(h, session, now)
+		w.settle(rm, session, now)
 	}
 	switch e.Fact.(type) {
 	case room.Closed, room.Opened, room.Created:
-		for session := range h.stays {
-			w.settle(h, session, now)
+		for session := range rm.sessions {
+			w.settle(rm, session, now)
 		}
 	}
 }
 
 // settle compares what is kept of a session with its room's state.
-func (w *watch) settle(h *hall, session string, now time.Time) {
-	known, s := h.state.Sessions[session], h.stays[session]
+func (w *watch) settle(rm *watchedRoom, session string, now time.Time) {
+	known, s := rm.state.Sessions[session], rm.sessions[session]
 	if s == nil {
-		s = &stay{hall: h, session: session}
-		h.stays[session] = s
+		s = &watchedSession{room: rm, session: session}
+		rm.sessions[session] = s
 	}
 	w.place(s, known, now)
-	to := judge(h.state, known)
+	to := judge(rm.state, known)
 	if to == s.standing {
 		return
 	}
@@ -107,37 +107,37 @@ func judge(state *room.State, known *room.Session) standing {
 	}
 }
 
-// place keeps the stay with the edge that has, or last had, its socket.
-func (w *watch) place(s *stay, known *room.Session, now time.Time) {
+// place keeps the session with the edge that has, or last had, its socket.
+func (w *watch) place(s *watchedSession, known *room.Session, now time.Time) {
 	at := ""
 	if known != nil {
 		at = known.LastEdge
 	} else {
-		delete(s.hall.stays, s.session)
+		delete(s.room.sessions, s.session)
 	}
 	if at == s.edge {
 		return
 	}
 	if before := w.edges[s.edge]; before != nil {
-		delete(before.stays, s)
+		delete(before.sessions, s)
 	}
 	if s.edge = at; at != "" {
-		w.edge(at, now).stays[s] = struct{}{}
+		w.edge(at, now).sessions[s] = struct{}{}
 	}
 }
 
-func (w *watch) count(s *stay, to standing) {
-	s.hall.count[s.standing]--
+func (w *watch) count(s *watchedSession, to standing) {
+	s.room.count[s.standing]--
 	w.totals[s.standing]--
-	s.hall.count[to]++
+	s.room.count[to]++
 	w.totals[to]++
 }
 
-func (w *watch) hall(name string) *hall {
-	h := w.halls[name]
-	if h == nil {
-		h = &hall{state: room.NewState(name, w.defaults), stays: map[string]*stay{}}
-		w.halls[name] = h
+func (w *watch) room(name string) *watchedRoom {
+	rm := w.rooms[name]
+	if rm == nil {
+		rm = &watchedRoom{state: room.NewState(name, w.defaults), sessions: map[string]*watchedSession{}}
+		w.rooms[name] = rm
 	}
-	return h
+	return rm
 }

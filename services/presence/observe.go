@@ -90,7 +90,7 @@ func (s *Service) observe() (stop func(), err error) {
 	registration, err := meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		o.ObserveInt64(gauges[0], int64(len(s.watch.halls)))
+		o.ObserveInt64(gauges[0], int64(len(s.watch.rooms)))
 		for condition, name := range map[standing]string{present: "present", away: "away", over: "over"} {
 			o.ObserveInt64(gauges[1], int64(s.watch.totals[condition]), metric.WithAttributes(attribute.String("condition", name)))
 		}

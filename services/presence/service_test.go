@@ -41,7 +41,7 @@ type region struct {
 
 func newRegion(t *testing.T) *region {
 	t.Helper()
-	server, err := bus.Embed(bus.EmbedConfig{Dir: t.TempDir()}, quiet)
+	server, err := bus.Embed(bus.EmbedConfig{Dir: t.TempDir(), Region: "eu"}, quiet)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,9 +18,9 @@ import (
 type watch struct {
 	cfg      Config
 	defaults room.Settings
-	halls    map[string]*hall
+	rooms    map[string]*watchedRoom
 	edges    map[string]*edge
-	waiting  map[*stay]struct{} // stays that are away or over
+	waiting  map[*watchedSession]struct{} // sessions that are away or over
 	speaking map[trackKey]time.Time
 	totals   [standings]int
 	position uint64
@@ -29,10 +29,10 @@ type watch struct {
 	floor    time.Time // silence counts from here on, not from before; zero: nobody is judged yet
 }
 
-// edge is one incarnation of an edge; stays are the sessions whose last socket is or was there.
+// edge is one incarnation of an edge; sessions are the sessions whose last socket is or was there.
 type edge struct {
-	heard time.Time
-	stays map[*stay]struct{}
+	heard    time.Time
+	sessions map[*watchedSession]struct{}
 }
 
 type trackKey struct{ room, track string }
@@ -46,8 +46,8 @@ type task struct {
 
 func newWatch(cfg Config, defaults room.Settings) *watch {
 	return &watch{
-		cfg: cfg, defaults: defaults, halls: map[string]*hall{}, edges: map[string]*edge{},
-		waiting: map[*stay]struct{}{}, speaking: map[trackKey]time.Time{},
+		cfg: cfg, defaults: defaults, rooms: map[string]*watchedRoom{}, edges: map[string]*edge{},
+		waiting: map[*watchedSession]struct{}{}, speaking: map[trackKey]time.Time{},
 	}
 }
 
@@ -72,8 +72,8 @@ func (w *watch) Speaks(roomName, track string, on bool, now time.Time) {
 		delete(w.speaking, key)
 		return
 	}
-	if h := w.halls[roomName]; h != nil {
-		if known := h.state.Tracks[track]; known != nil && !known.Ended {
+	if rm := w.rooms[roomName]; rm != nil {
+		if known := rm.state.Tracks[track]; known != nil && !known.Ended {
 			w.speaking[key] = now
 		}
 	}
@@ -95,7 +95,7 @@ func (w *watch) Due(now time.Time) []task {
 		if !w.dead(name, e, now) {
 			continue
 		}
-		for s := range e.stays {
+		for s := range e.sessions {
 			switch s.standing {
 			case present:
 				due = w.add(due, s, now, w.lose)
@@ -125,7 +125,7 @@ func (w *watch) urgency(a, b task) int {
 // Stands says whether a task that was due is still to be done: nothing has happened to its session since.
 func (w *watch) Stands(t task) bool {
 	kind, id := t.draft.Fact.Subject()
-	return w.halls[t.room].state.LastOn(kind, id) == t.draft.Expect
+	return w.rooms[t.room].state.LastOn(kind, id) == t.draft.Expect
 }
 
 // dead says whether an edge was silent too long. Several presences look at the same edges: each waits a little longer by a
@@ -138,7 +138,7 @@ func (w *watch) dead(name string, e *edge, now time.Time) bool {
 	return now.Sub(since) >= w.cfg.Silence+w.jitter(name, w.cfg.Silence/6)
 }
 
-func (w *watch) add(due []task, s *stay, now time.Time, decide func(*stay) (room.Draft, error)) []task {
+func (w *watch) add(due []task, s *watchedSession, now time.Time, decide func(*watchedSession) (room.Draft, error)) []task {
 	if now.Before(s.retry) {
 		return due
 	}
@@ -147,21 +147,21 @@ func (w *watch) add(due []task, s *stay, now time.Time, decide func(*stay) (room
 		return due
 	}
 	s.retry = now.Add(w.cfg.Retry)
-	return append(due, task{room: s.hall.state.Room, session: s.session, draft: draft})
+	return append(due, task{room: s.room.state.Room, session: s.session, draft: draft})
 }
 
-func (w *watch) lose(s *stay) (room.Draft, error) {
-	return s.hall.state.Lose(s.session, s.edge, room.EdgeLost)
+func (w *watch) lose(s *watchedSession) (room.Draft, error) {
+	return s.room.state.Lose(s.session, s.edge, room.EdgeLost)
 }
 
-func (w *watch) leave(s *stay) (room.Draft, error) {
-	return s.hall.state.Leave(s.session, s.reason())
+func (w *watch) leave(s *watchedSession) (room.Draft, error) {
+	return s.room.state.Leave(s.session, s.reason())
 }
 
 // prune forgets who fell silent without owning a session, and tracks that nobody speaks on any more.
 func (w *watch) prune(now time.Time) {
 	for name, e := range w.edges {
-		if len(e.stays) == 0 && now.Sub(e.heard) > 20*w.cfg.Silence {
+		if len(e.sessions) == 0 && now.Sub(e.heard) > 20*w.cfg.Silence {
 			delete(w.edges, name)
 		}
 	}
@@ -185,7 +185,7 @@ func (w *watch) alive(now time.Time) (n int) {
 func (w *watch) edge(name string, now time.Time) *edge {
 	e := w.edges[name]
 	if e == nil {
-		e = &edge{heard: now, stays: map[*stay]struct{}{}} // one named by an event alone gets a full Silence too
+		e = &edge{heard: now, sessions: map[*watchedSession]struct{}{}} // one named by an event alone gets a full Silence too
 		w.edges[name] = e
 	}
 	return e

@@ -22,12 +22,12 @@ const checkpointVersion = 1
 // it finds all it speaks of in the store. So all recorders of a region share one, and the one that writes last at worst
 // sets it back to another true one.
 type checkpoint struct {
-	Version int          `json:"version"`
-	Region  string       `json:"region"`
-	Events  streamPoint  `json:"events"`
-	Log     streamPoint  `json:"log"`
-	Takes   []takePoint  `json:"recordings"` // not finished
-	Tracks  []trackPoint `json:"tracks"`     // followed
+	Version    int              `json:"version"`
+	Region     string           `json:"region"`
+	Events     streamPoint      `json:"events"`
+	Log        streamPoint      `json:"log"`
+	Recordings []recordingPoint `json:"recordings"` // not finished
+	Tracks     []trackPoint     `json:"tracks"`     // followed
 }
 
 type (
@@ -36,7 +36,7 @@ type (
 		Created  time.Time `json:"created"`
 		Position uint64    `json:"position"`
 	}
-	takePoint struct {
+	recordingPoint struct {
 		Room      string `json:"room"`
 		Recording string `json:"recording"`
 	}
@@ -91,17 +91,17 @@ func (f *fold) point() checkpoint {
 		Version: checkpointVersion, Region: f.r.cfg.Region,
 		Events: streamPoint{f.eventsAt.created, f.folded}, Log: streamPoint{f.logAt.created, f.read},
 	}
-	for _, h := range f.halls {
-		for _, t := range h.takes {
-			if !t.finished {
-				c.Takes = append(c.Takes, takePoint{h.name, t.id})
+	for _, rm := range f.rooms {
+		for _, rec := range rm.recordings {
+			if !rec.finished {
+				c.Recordings = append(c.Recordings, recordingPoint{rm.name, rec.id})
 			}
 		}
 	}
 	for key, fo := range f.follows {
 		c.Tracks = append(c.Tracks, fo.point(key, f.read))
 	}
-	slices.SortFunc(c.Takes, func(a, b takePoint) int { return cmp.Compare(a.Recording, b.Recording) })
+	slices.SortFunc(c.Recordings, func(a, b recordingPoint) int { return cmp.Compare(a.Recording, b.Recording) })
 	slices.SortFunc(c.Tracks, func(a, b trackPoint) int { return cmp.Or(cmp.Compare(a.Room, b.Room), cmp.Compare(a.Track, b.Track)) })
 	return c
 }
@@ -140,7 +140,7 @@ func (f *fold) resume(ctx context.Context) (err error) {
 		f.r.logger.Error("ALARM: the audio log has forgotten what was not recorded yet", "from", f.read+1, "to", f.logAt.first-1)
 		f.read = f.logAt.first - 1
 	}
-	if err := f.resumeTakes(ctx, c); err != nil {
+	if err := f.resumeRecordings(ctx, c); err != nil {
 		return err
 	}
 	return f.resumeTracks(ctx, c)
@@ -166,28 +166,28 @@ func (f *fold) lastCheckpoint(ctx context.Context) (*checkpoint, error) {
 	return c, nil
 }
 
-func (f *fold) resumeTakes(ctx context.Context, c *checkpoint) error {
-	for _, p := range c.Takes {
-		h, err := f.hall(ctx, p.Room, f.folded+1)
+func (f *fold) resumeRecordings(ctx context.Context, c *checkpoint) error {
+	for _, p := range c.Recordings {
+		rm, err := f.room(ctx, p.Room, f.folded+1)
 		if err != nil {
 			return err
 		}
-		t := h.take(p.Recording)
-		if t == nil {
+		rec := rm.recording(p.Recording)
+		if rec == nil {
 			return fmt.Errorf("resume recording %s: its events are not in the log", p.Recording)
 		}
-		t.finished = false
+		rec.finished = false
 	}
 	return nil
 }
 
 func (f *fold) resumeTracks(ctx context.Context, c *checkpoint) error {
 	for _, p := range c.Tracks {
-		h := f.halls[p.Room]
-		if h == nil || h.seen[p.Track] == nil {
+		rm := f.rooms[p.Room]
+		if rm == nil || rm.tracks[p.Track] == nil {
 			return fmt.Errorf("resume track %s: its events are not in the log", p.Track)
 		}
-		fo := f.follow(h, p.Track)
+		fo := f.follow(rm, p.Track)
 		fo.recordings, fo.frames = p.Recordings, p.Frames
 		for _, e := range p.Epochs {
 			back := newEpoch(e.Unit)
@@ -201,8 +201,8 @@ func (f *fold) resumeTracks(ctx context.Context, c *checkpoint) error {
 			return err
 		}
 	}
-	for _, h := range f.halls {
-		if err := f.sync(ctx, h); err != nil { // tracks that were stored whole, and those that are still to be followed
+	for _, rm := range f.rooms {
+		if err := f.sync(ctx, rm); err != nil { // tracks that were stored whole, and those that are still to be followed
 			return err
 		}
 	}

@@ -31,38 +31,38 @@ func (f *fold) event(ctx context.Context, m message) error {
 			trace.WithAttributes(attribute.String("airloom.event", e.Fact.Type()), attribute.Int64("airloom.position", int64(e.Position))))
 		defer span.End()
 	}
-	h, err := f.hall(ctx, e.Room, e.Position)
+	rm, err := f.room(ctx, e.Room, e.Position)
 	if err != nil {
 		return err
 	}
-	h.apply(e, f.read)
-	f.applyToTrack(h, e.Fact)
-	if err := f.sync(ctx, h); err != nil {
+	rm.apply(e, f.read)
+	f.applyToTrack(rm, e.Fact)
+	if err := f.sync(ctx, rm); err != nil {
 		return err
 	}
-	if err := f.propose(ctx, h, e.Traceparent); err != nil {
+	if err := f.propose(ctx, rm, e.Traceparent); err != nil {
 		return err
 	}
-	if h.idle() {
-		delete(f.halls, h.name)
+	if rm.idle() {
+		delete(f.rooms, rm.name)
 	}
 	f.folded = m.pos
 	return nil
 }
 
-// hall gives a room as it was before a position.
-func (f *fold) hall(ctx context.Context, name string, before uint64) (*hall, error) {
-	if h := f.halls[name]; h != nil {
-		return h, nil
+// room gives a room as it was before a position.
+func (f *fold) room(ctx context.Context, name string, before uint64) (*knownRoom, error) {
+	if rm := f.rooms[name]; rm != nil {
+		return rm, nil
 	}
-	h := newHall(f.r.log.NewState(name))
+	rm := newKnownRoom(f.r.log.NewState(name))
 	err := f.insist(ctx, "load room "+name, func() error {
-		h = newHall(f.r.log.NewState(name))
+		rm = newKnownRoom(f.r.log.NewState(name))
 		err := f.r.log.Events(ctx, name, 0, func(e *room.Event) error {
 			if e.Position >= before {
 				return errEnough
 			}
-			h.apply(e, 0)
+			rm.apply(e, 0)
 			return nil
 		})
 		if errors.Is(err, errEnough) {
@@ -73,11 +73,11 @@ func (f *fold) hall(ctx context.Context, name string, before uint64) (*hall, err
 	if err != nil {
 		return nil, err
 	}
-	for _, t := range h.takes {
-		t.finished = true // a room with a recording that is not finished is never forgotten
+	for _, rec := range rm.recordings {
+		rec.finished = true // a room with a recording that is not finished is never forgotten
 	}
-	f.halls[name] = h
-	return h, nil
+	f.rooms[name] = rm
+	return rm, nil
 }
 
 var errEnough = errors.New("enough")
@@ -100,56 +100,56 @@ func (f *fold) insist(ctx context.Context, what string, do func() error) error {
 }
 
 // propose appends the recording event that must follow, if any. Of several recorders one succeeds; the others read of it.
-func (f *fold) propose(ctx context.Context, h *hall, traceparent string) error {
-	draft, ok := h.wish(f.r.cfg.Region)
+func (f *fold) propose(ctx context.Context, rm *knownRoom, traceparent string) error {
+	draft, ok := rm.wish(f.r.cfg.Region)
 	if !ok {
 		return nil
 	}
 	err := f.insist(ctx, "append "+draft.Fact.Type(), func() error {
-		_, err := f.r.log.Append(ctx, h.name, draft, traceparent)
+		_, err := f.r.log.Append(ctx, rm.name, draft, traceparent)
 		return err
 	})
 	if err != nil && !errors.Is(err, eventlog.ErrConflict) {
 		return err
 	}
-	h.asked, f.asked = time.Now(), true
+	rm.asked, f.asked = time.Now(), true
 	return nil
 }
 
 // sync follows what a room's events say must be recorded, and tells the followed tracks of their end.
-func (f *fold) sync(ctx context.Context, h *hall) error {
-	for _, t := range h.takes {
-		if t.finished {
+func (f *fold) sync(ctx context.Context, rm *knownRoom) error {
+	for _, rec := range rm.recordings {
+		if rec.finished {
 			continue
 		}
-		for _, track := range t.members {
-			if err := f.member(ctx, h, t, track); err != nil {
+		for _, track := range rec.members {
+			if err := f.member(ctx, rm, rec, track); err != nil {
 				return err
 			}
 		}
-		if err := f.finishTake(ctx, h, t); err != nil {
+		if err := f.finishRecording(ctx, rm, rec); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (f *fold) member(ctx context.Context, h *hall, t *take, track string) error {
-	if _, done := t.done[track]; done {
+func (f *fold) member(ctx context.Context, rm *knownRoom, rec *knownRecording, track string) error {
+	if _, done := rec.done[track]; done {
 		return nil
 	}
-	fo := f.follows[trackKey{h.name, track}]
+	fo := f.follows[trackKey{rm.name, track}]
 	if fo == nil {
 		var err error
-		if fo, err = f.begin(ctx, h, t, track); err != nil || fo == nil {
+		if fo, err = f.begin(ctx, rm, rec, track); err != nil || fo == nil {
 			return err
 		}
-	} else if !slices.Contains(fo.recordings, t.id) {
-		if err := f.join(ctx, fo, t.id); err != nil {
+	} else if !slices.Contains(fo.recordings, rec.id) {
+		if err := f.join(ctx, fo, rec.id); err != nil {
 			return err
 		}
 	}
-	if s := h.seen[track]; s.over != 0 && fo.closing == nil {
+	if s := rm.tracks[track]; s.over != 0 && fo.closing == nil {
 		if fo.noticed.IsZero() {
 			fo.noticed = time.Now()
 		}
@@ -159,34 +159,34 @@ func (f *fold) member(ctx context.Context, h *hall, t *take, track string) error
 }
 
 // begin follows a track from its first pack. It returns nil where the track is stored whole already.
-func (f *fold) begin(ctx context.Context, h *hall, t *take, track string) (*follow, error) {
-	data, err := f.keeper.get(ctx, recording.TrackKey(t.id, track))
+func (f *fold) begin(ctx context.Context, rm *knownRoom, rec *knownRecording, track string) (*follow, error) {
+	data, err := f.keeper.get(ctx, recording.TrackKey(rec.id, track))
 	if err == nil {
-		return nil, t.remember(track, data)
+		return nil, rec.remember(track, data)
 	}
 	if !errors.Is(err, blob.ErrNotExist) {
 		return nil, err
 	}
-	fo := f.follow(h, track)
-	fo.recordings = []string{t.id}
-	if s := h.seen[track]; s.logRead < f.read {
+	fo := f.follow(rm, track)
+	fo.recordings = []string{rec.id}
+	if s := rm.tracks[track]; s.logRead < f.read {
 		return fo, f.readAgain(ctx, fo, s.logRead, f.read)
 	}
 	return fo, nil
 }
 
 // follow makes the fold of a track out of the facts.
-func (f *fold) follow(h *hall, track string) *follow {
-	s := h.seen[track]
-	fo := newFollow(h.name, s.info, s.handle)
+func (f *fold) follow(rm *knownRoom, track string) *follow {
+	s := rm.tracks[track]
+	fo := newFollow(rm.name, s.info, s.handle)
 	if s.over != 0 {
 		fo.end(s.overAt, s.endKnown, s.endEpoch, s.last)
 		fo.noticed = time.Now()
 	}
-	for _, g := range h.state.Tracks[track].Gaps {
+	for _, g := range rm.state.Tracks[track].Gaps {
 		fo.declare(g)
 	}
-	f.follows[trackKey{h.name, track}] = fo
+	f.follows[trackKey{rm.name, track}] = fo
 	f.touched[fo] = true
 	f.r.metrics.follows.Store(int64(len(f.follows)))
 	return fo
@@ -235,9 +235,9 @@ func (f *fold) join(ctx context.Context, fo *follow, id string) error {
 }
 
 // applyToTrack folds what is said of a track's frames.
-func (f *fold) applyToTrack(h *hall, fact room.Fact) {
+func (f *fold) applyToTrack(rm *knownRoom, fact room.Fact) {
 	kind, id := fact.Subject()
-	fo := f.follows[trackKey{h.name, id}]
+	fo := f.follows[trackKey{rm.name, id}]
 	if kind != "gap" || fo == nil {
 		return
 	}

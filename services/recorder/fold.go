@@ -2,19 +2,8 @@ package recorder
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"slices"
 	"sync"
 	"time"
-
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/trace"
-
-	"airloom/internal/frame"
-	"airloom/internal/recording"
-	"airloom/internal/subject"
-	"airloom/internal/telemetry"
 )
 
 // gathered is how many packs are folded in one step at most.
@@ -35,7 +24,7 @@ type fold struct {
 	packsIn          chan message // bounded: reading waits
 	eventsAt, logAt  stand        // as they were when the fold resumed
 	folded, read     uint64       // positions up to which events and log are done
-	halls            map[string]*hall
+	rooms            map[string]*knownRoom
 	follows          map[trackKey]*follow
 	touched          map[*follow]bool // may have segments to close
 	asked            bool             // an event was appended, or refused because there is a newer one
@@ -217,93 +206,4 @@ func (f *fold) stand(ctx context.Context, t *tap) (stand, error) {
 			return stand{}, err
 		}
 	}
-}
-
-// pack folds one message of the audio log.
-func (f *fold) pack(ctx context.Context, m *message) {
-	if f.read != 0 && m.pos != f.read+1 {
-		f.r.metrics.skipped.Add(int64(m.pos - f.read - 1))
-		f.r.logger.Error("ALARM: the audio log skips", "from", f.read+1, "to", m.pos-1)
-	}
-	f.read = m.pos
-	at := subject.Parse(m.subject)
-	fo := f.follows[trackKey{at.Room, at.Track}]
-	if at.Kind != subject.LogPacks || fo == nil {
-		return
-	}
-	if m.header != nil {
-		var span trace.Span
-		_, span = tracer.Start(telemetry.Extract(ctx, m.header), "recorder.pack", trace.WithSpanKind(trace.SpanKindConsumer),
-			trace.WithAttributes(attribute.String("airloom.room", at.Room), attribute.String("airloom.track", at.Track), attribute.Int64("airloom.position", int64(m.pos))))
-		defer span.End()
-	}
-	f.packets(fo, m)
-}
-
-func (f *fold) packets(fo *follow, m *message) {
-	var p frame.Packet
-	for rest := m.data; len(rest) > 0; {
-		var err error
-		rest, err = frame.Parse(rest, &p)
-		if err != nil || p.Handle != fo.handle {
-			f.r.metrics.rejected.Add(1)
-			f.r.logger.Warn("passing over a packet in the log", "room", fo.room, "track", fo.info.Track, "position", m.pos, "error", err)
-			continue
-		}
-		t := fo.add(m.pos, &p)
-		f.r.metrics.count(t)
-		for _, c := range t.clashes {
-			f.r.logger.Error("equivocation: one seq with different bytes; the first one stays", "room", fo.room, "track", fo.info.Track,
-				"epoch", c.epoch, "seq", c.seq, "kept", fmt.Sprintf("%x", c.kept), "other", fmt.Sprintf("%x", c.other), "position", m.pos)
-		}
-		f.touched[fo] = true
-	}
-}
-
-// closeSegments stores what has become complete.
-func (f *fold) closeSegments(ctx context.Context) error {
-	for fo := range f.touched {
-		for _, s := range fo.closable(f.read) {
-			if err := f.keep(ctx, fo, s); err != nil {
-				return err
-			}
-		}
-		fo.putAside(maxOpen)
-		if !slices.ContainsFunc(fo.gaps, func(g gapDeclared) bool { return g.Through > f.read }) {
-			delete(f.touched, fo)
-		}
-	}
-	return nil
-}
-
-// keep stores a closed segment in each recording that holds the track. It waits where all writers are busy.
-func (f *fold) keep(ctx context.Context, fo *follow, s *recording.Segment) error {
-	f.r.metrics.segments.Add(1)
-	data, err := s.Append(nil)
-	if err != nil {
-		return fmt.Errorf("close segment %d of %s: %w", s.First/recording.SegmentSeqs, fo.info.Track, err)
-	}
-	ctx, span := tracer.Start(ctx, "recorder.segment", trace.WithAttributes(attribute.String("airloom.room", fo.room),
-		attribute.String("airloom.track", fo.info.Track), attribute.Int("airloom.seqs", s.Count), attribute.Int("airloom.bytes", len(data))))
-	recordings := slices.Clone(fo.recordings)
-	fo.writes.Add(1)
-	err = f.writes.submit(ctx, func() error {
-		defer span.End()
-		defer fo.writes.Done()
-		var errs []error
-		for _, id := range recordings {
-			errs = append(errs, f.keeper.putNew(ctx, recording.SegmentKey(id, fo.info.Track, s.Epoch, s.First/recording.SegmentSeqs), data))
-		}
-		if err := errors.Join(errs...); err != nil {
-			fo.lost.Store(true)
-			return err
-		}
-		return nil
-	})
-	if err != nil {
-		fo.writes.Done()
-		fo.lost.Store(true)
-		span.End()
-	}
-	return err
 }

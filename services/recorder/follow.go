@@ -1,10 +1,7 @@
 package recorder
 
 import (
-	"cmp"
 	"crypto/sha256"
-	"maps"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -47,8 +44,6 @@ type follow struct {
 	writes    sync.WaitGroup // segments on their way to the store
 	lost      atomic.Bool    // one of them did not arrive: the fold is over
 }
-
-type gapDeclared = room.GapDeclared
 
 type closing struct{ through uint64 }
 
@@ -203,154 +198,4 @@ func (f *follow) takeBack(most int) (after uint64, ok bool) {
 		}
 	}
 	return 0, false
-}
-
-// closable takes out the segments that are full, given that the log has been read up to a position.
-func (f *follow) closable(read uint64) []*recording.Segment {
-	if !f.ended.IsZero() && f.closing == nil {
-		return nil
-	}
-	var out []*recording.Segment
-	for _, id := range slices.Sorted(maps.Keys(f.epochs)) {
-		e := f.epochs[id]
-		for _, n := range slices.Sorted(maps.Keys(e.open)) {
-			if s := e.open[n]; s.filled > 0 && f.complete(id, s, read) {
-				out = append(out, f.close(id, n, recording.SegmentSeqs))
-			}
-		}
-	}
-	return out
-}
-
-func (f *follow) complete(id uint8, s *openSegment, read uint64) bool {
-	if s.filled == recording.SegmentSeqs {
-		return true
-	}
-	missing := s.missing(recording.SegmentSeqs)
-	for _, g := range f.gaps {
-		if g.Epoch == id && g.Through <= read && (strong(g) || f.closing != nil) {
-			missing = subtract(missing, frame.Range{From: g.From, To: g.To})
-		}
-	}
-	return len(missing) == 0
-}
-
-// close takes a segment of count seqs out of the open ones.
-func (f *follow) close(id uint8, n uint32, count int) *recording.Segment {
-	e := f.epochs[id]
-	s := e.open[n]
-	out := &recording.Segment{
-		Room: f.room, Handle: f.handle, Epoch: id, Unit: e.unit, First: n * recording.SegmentSeqs, Count: count,
-	}
-	for i := range count {
-		seq := out.First + uint32(i)
-		switch sl := &s.slots[i]; {
-		case sl.pos == 0:
-			out.Add(recording.Item{Kind: recording.Lost, Seq: seq, Span: 1, Reason: f.reason(id, seq)})
-		case sl.silent:
-			out.Add(recording.Item{Kind: recording.Silent, Seq: seq, Span: 1})
-		default:
-			out.Add(recording.Item{Kind: recording.Present, Seq: seq, Span: 1, Timestamp: sl.timestamp, Payload: sl.payload})
-			f.frames++
-		}
-	}
-	e.closed(n)
-	return out
-}
-
-// reason is that of the first fact that declared the seq.
-func (f *follow) reason(id uint8, seq uint32) room.GapReason {
-	for _, g := range f.gaps {
-		if g.Epoch == id && g.From <= seq && seq <= g.To {
-			return g.Reason
-		}
-	}
-	return ""
-}
-
-// lastSeq is where an epoch of a closing track ends, -1 for nowhere: the highest seq that counts, or what the speaker
-// said. A strong gap behind it belongs to it as far as the segment goes, which may have closed by it.
-func (f *follow) lastSeq(id uint8) int64 {
-	last := int64(-1)
-	if e := f.epochs[id]; e != nil {
-		last = e.highest()
-	}
-	if f.endKnown && id == f.endEpoch && f.last > last && f.last <= min(last+maxTail, frame.MaxSeq) {
-		last = f.last
-	}
-	if last < 0 {
-		return last
-	}
-	tail := last
-	segmentEnd := last/recording.SegmentSeqs*recording.SegmentSeqs + recording.SegmentSeqs - 1
-	for _, g := range f.gaps {
-		if strong(g) && g.Epoch == id && (f.closing == nil || g.Through != f.closing.through) && int64(g.From) <= segmentEnd {
-			tail = max(tail, min(int64(g.To), segmentEnd))
-		}
-	}
-	return tail
-}
-
-// ids are the epochs that have any seq.
-func (f *follow) ids() []uint8 {
-	ids := slices.Collect(maps.Keys(f.epochs))
-	if f.endKnown && f.last >= 0 && f.epochs[f.endEpoch] == nil {
-		ids = append(ids, f.endEpoch)
-	}
-	return slices.SortedFunc(slices.Values(ids), cmp.Compare)
-}
-
-// undeclared are the gaps that nobody has declared yet, of a closing track whose log has been read up to the
-// closing position. Every recorder finds the same ones.
-func (f *follow) undeclared(through uint64) (out []room.GapDeclared) {
-	reason := room.PublisherVanished
-	if f.endKnown {
-		reason = room.PublisherDropped
-	}
-	for _, id := range f.ids() {
-		last := f.lastSeq(id)
-		if last < 0 {
-			continue
-		}
-		for r := range f.covered(id).Gaps(0, uint32(last)) {
-			out = append(out, room.GapDeclared{
-				Track: f.info.Track, Epoch: id, From: r.From, To: r.To, Reason: reason, Through: through,
-			})
-		}
-	}
-	return out
-}
-
-// covered are the seqs of an epoch that are there or declared.
-func (f *follow) covered(id uint8) *frame.Ranges {
-	have := new(frame.Ranges)
-	if e := f.epochs[id]; e != nil {
-		e.cover(have)
-	}
-	for _, g := range f.gaps {
-		if g.Epoch == id {
-			have.Add(g.From, g.To)
-		}
-	}
-	return have
-}
-
-// rest takes out all segments that are left, of a closing track with nothing undeclared.
-func (f *follow) rest() (out []*recording.Segment) {
-	for _, id := range f.ids() {
-		e := f.epochs[id]
-		if e == nil {
-			continue
-		}
-		last := f.lastSeq(id)
-		for _, n := range slices.Sorted(maps.Keys(e.open)) {
-			first := int64(n) * recording.SegmentSeqs
-			if e.open[n].filled == 0 || first > last {
-				delete(e.open, n)
-				continue
-			}
-			out = append(out, f.close(id, n, int(min(recording.SegmentSeqs, last+1-first))))
-		}
-	}
-	return out
 }

@@ -76,8 +76,8 @@ func readAs(history []entry, most int, ahead func() int) (segments []string, gap
 	events, read := 0, uint64(0)
 	for i, e := range history {
 		for ; events < min(len(history), max(i, i+ahead())); events++ {
-			if h := history[events]; h.event != nil {
-				h.event(f)
+			if rm := history[events]; rm.event != nil {
+				rm.event(f)
 			}
 		}
 		if e.pack != nil {
@@ -88,8 +88,8 @@ func readAs(history []entry, most int, ahead func() int) (segments []string, gap
 		f.putAside(most)
 	}
 	for ; events < len(history); events++ {
-		if h := history[events]; h.event != nil {
-			h.event(f)
+		if rm := history[events]; rm.event != nil {
+			rm.event(f)
 		}
 	}
 	keep(f.closable(read))

@@ -104,7 +104,7 @@ type region struct {
 
 func newRegion(t *testing.T) *region {
 	t.Helper()
-	server, err := bus.Embed(bus.EmbedConfig{Dir: t.TempDir(), Lazy: true}, quiet)
+	server, err := bus.Embed(bus.EmbedConfig{Dir: t.TempDir(), Region: "eu", Lazy: true}, quiet)
 	if err != nil {
 		t.Fatal(err)
 	}

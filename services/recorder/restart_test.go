@@ -476,7 +476,7 @@ func TestDrainStoresHowFarItIs(t *testing.T) {
 	if point.Log.Position != r.logged() || len(point.Tracks) != 1 || point.Tracks[0].After != 50 {
 		t.Errorf("%+v", point)
 	}
-	if _, err := store.Get(t.Context(), recording.OpenKey(point.Takes[0].Recording)); err != nil {
+	if _, err := store.Get(t.Context(), recording.OpenKey(point.Recordings[0].Recording)); err != nil {
 		t.Error(err)
 	}
 }

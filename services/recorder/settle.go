@@ -15,11 +15,11 @@ import (
 // settle brings tracks that are over to their end, step by step: first the closing fact, which says up to where in the log
 // the track counts; then, once all of that is read, a fact for each gap; then the last segments and the file.
 func (f *fold) settle(ctx, work context.Context) error {
-	for _, h := range f.halls {
-		if h.asked.IsZero() {
+	for _, rm := range f.rooms {
+		if rm.asked.IsZero() {
 			continue
 		}
-		if err := f.propose(work, h, ""); err != nil {
+		if err := f.propose(work, rm, ""); err != nil {
 			return err
 		}
 	}
@@ -35,12 +35,12 @@ func (f *fold) settle(ctx, work context.Context) error {
 }
 
 func (f *fold) settleTrack(ctx, work context.Context, fo *follow) error {
-	h := f.halls[fo.room]
-	if h.state.LastOn("gap", fo.info.Track) < fo.asked && time.Since(fo.askedAt) < askAgain {
+	rm := f.rooms[fo.room]
+	if rm.state.LastOn("gap", fo.info.Track) < fo.asked && time.Since(fo.askedAt) < askAgain {
 		return nil // a fact is on its way to us
 	}
 	if fo.closing == nil {
-		return f.close(ctx, h, fo)
+		return f.close(ctx, rm, fo)
 	}
 	if f.read < fo.closing.through {
 		return nil
@@ -50,7 +50,7 @@ func (f *fold) settleTrack(ctx, work context.Context, fo *follow) error {
 		for i, g := range gaps {
 			facts[i] = g
 		}
-		return f.say(ctx, h, fo, facts)
+		return f.say(ctx, rm, fo, facts)
 	}
 	for _, s := range fo.rest() {
 		if err := f.keep(work, fo, s); err != nil {
@@ -65,7 +65,7 @@ func (f *fold) settleTrack(ctx, work context.Context, fo *follow) error {
 }
 
 // close appends the closing fact, when nothing is missing or it was waited long enough for what is.
-func (f *fold) close(ctx context.Context, h *hall, fo *follow) error {
+func (f *fold) close(ctx context.Context, rm *knownRoom, fo *follow) error {
 	if fo.head == 0 {
 		at, err := f.stand(ctx, f.packs)
 		if err != nil {
@@ -85,7 +85,7 @@ func (f *fold) close(ctx context.Context, h *hall, fo *follow) error {
 	case f.read < fo.head || !fo.whole():
 		return nil
 	}
-	return f.say(ctx, h, fo, []room.Fact{room.TrackClosed{Track: fo.info.Track, Through: through}})
+	return f.say(ctx, rm, fo, []room.Fact{room.TrackClosed{Track: fo.info.Track, Through: through}})
 }
 
 func decide(s *room.State, fact room.Fact) (room.Draft, error) {
@@ -109,11 +109,11 @@ func (fo *follow) whole() bool {
 }
 
 // say appends facts about a track, each on the condition that the one before is the newest.
-func (f *fold) say(ctx context.Context, h *hall, fo *follow, facts []room.Fact) error {
+func (f *fold) say(ctx context.Context, rm *knownRoom, fo *follow, facts []room.Fact) error {
 	last := uint64(0)
 	fo.askedAt = time.Now()
 	for _, fact := range facts {
-		draft, err := decide(h.state, fact)
+		draft, err := decide(rm.state, fact)
 		if errors.Is(err, room.ErrNothingToDo) {
 			continue
 		}
@@ -123,14 +123,14 @@ func (f *fold) say(ctx context.Context, h *hall, fo *follow, facts []room.Fact) 
 		if last != 0 {
 			draft.Expect = last
 		}
-		last, err = f.r.log.Append(ctx, h.name, draft, "")
+		last, err = f.r.log.Append(ctx, rm.name, draft, "")
 		switch {
 		case errors.Is(err, eventlog.ErrConflict):
 			fo.asked = draft.Expect + 1 // there is a newer one: it decides
 			return nil
 		case err != nil:
 			f.r.metrics.retries.Add(1)
-			f.r.logger.Warn("a track's end cannot be settled now", "room", h.name, "track", fo.info.Track, "error", err)
+			f.r.logger.Warn("a track's end cannot be settled now", "room", rm.name, "track", fo.info.Track, "error", err)
 			return ctx.Err() // it may be stored all the same; the next step tries again
 		}
 		fo.asked = last

@@ -18,9 +18,9 @@ func (f *fold) finish(ctx context.Context, done rendered) error {
 		return fmt.Errorf("finish track %s: %w", done.follow.info.Track, done.err)
 	}
 	fo := done.follow
-	h := f.halls[fo.room]
+	rm := f.rooms[fo.room]
 	for id, track := range done.tracks {
-		h.take(id).done[track.Track] = track
+		rm.recording(id).done[track.Track] = track
 	}
 	if len(done.tracks) < len(fo.recordings) { // another recording wants it since
 		fo.rendering = false
@@ -30,51 +30,51 @@ func (f *fold) finish(ctx context.Context, done rendered) error {
 	delete(f.follows, trackKey{fo.room, fo.info.Track})
 	delete(f.touched, fo)
 	f.r.metrics.follows.Store(int64(len(f.follows)))
-	return f.sync(ctx, h)
+	return f.sync(ctx, rm)
 }
 
 // remember takes a track's part of the manifest from the store.
-func (t *take) remember(track string, data []byte) error {
+func (rec *knownRecording) remember(track string, data []byte) error {
 	var stored recording.Track
 	if err := json.Unmarshal(data, &stored); err != nil {
-		return fmt.Errorf("read %s: %w", recording.TrackKey(t.id, track), err)
+		return fmt.Errorf("read %s: %w", recording.TrackKey(rec.id, track), err)
 	}
-	t.done[track] = stored
+	rec.done[track] = stored
 	return nil
 }
 
-// finishTake stores the manifest of a recording that is stopped and whose tracks are all stored.
-func (f *fold) finishTake(ctx context.Context, h *hall, t *take) error {
-	if t.stopped == nil || len(t.done) < len(t.members) {
+// finishRecording stores the manifest of a recording that is stopped and whose tracks are all stored.
+func (f *fold) finishRecording(ctx context.Context, rm *knownRoom, rec *knownRecording) error {
+	if rec.stopped == nil || len(rec.done) < len(rec.members) {
 		return nil
 	}
-	data, err := recording.Encode(f.manifest(h, t))
+	data, err := recording.Encode(f.manifest(rm, rec))
 	if err != nil {
 		return err
 	}
-	if err := f.keeper.putNew(ctx, recording.ManifestKey(t.id), data); err != nil && !errors.Is(err, blob.ErrExists) {
+	if err := f.keeper.putNew(ctx, recording.ManifestKey(rec.id), data); err != nil && !errors.Is(err, blob.ErrExists) {
 		return err
 	}
-	t.finished, t.open = true, nil
-	return f.keeper.insist(ctx, "delete "+recording.OpenKey(t.id), func(ctx context.Context) error {
-		return f.r.store.Delete(ctx, recording.OpenKey(t.id))
+	rec.finished, rec.open = true, nil
+	return f.keeper.insist(ctx, "delete "+recording.OpenKey(rec.id), func(ctx context.Context) error {
+		return f.r.store.Delete(ctx, recording.OpenKey(rec.id))
 	})
 }
 
 // manifest says what a recording holds so far.
-func (f *fold) manifest(h *hall, t *take) recording.Manifest {
+func (f *fold) manifest(rm *knownRoom, rec *knownRecording) recording.Manifest {
 	m := recording.Manifest{
-		Version: recording.ManifestVersion, Recording: t.id, Room: h.name, Keep: t.keep, By: t.by, State: recording.Open,
-		Started: t.started, Stopped: t.stopped, Tracks: []recording.Track{},
+		Version: recording.ManifestVersion, Recording: rec.id, Room: rm.name, Keep: rec.keep, By: rec.by, State: recording.Open,
+		Started: rec.started, Stopped: rec.stopped, Tracks: []recording.Track{},
 	}
-	for _, id := range t.members {
-		if done, ok := t.done[id]; ok {
+	for _, id := range rec.members {
+		if done, ok := rec.done[id]; ok {
 			m.Tracks = append(m.Tracks, done)
-		} else if fo := f.follows[trackKey{h.name, id}]; fo != nil {
+		} else if fo := f.follows[trackKey{rm.name, id}]; fo != nil {
 			m.Tracks = append(m.Tracks, fo.soFar())
 		}
 	}
-	if t.stopped != nil && len(t.done) == len(t.members) {
+	if rec.stopped != nil && len(rec.done) == len(rec.members) {
 		m.State = recording.Closed
 	}
 	return m
@@ -103,19 +103,19 @@ func (f *follow) soFar() recording.Track {
 
 // publishOpen rewrites the manifests of open recordings where they have changed. It tries once: they are news, no more.
 func (f *fold) publishOpen(ctx context.Context) {
-	for _, h := range f.halls {
-		for _, t := range h.takes {
-			if t.finished {
+	for _, rm := range f.rooms {
+		for _, rec := range rm.recordings {
+			if rec.finished {
 				continue
 			}
-			data, err := recording.Encode(f.manifest(h, t))
-			if err == nil && !bytes.Equal(data, t.open) {
-				err = f.r.store.Put(ctx, recording.OpenKey(t.id), data)
-				t.open = data
+			data, err := recording.Encode(f.manifest(rm, rec))
+			if err == nil && !bytes.Equal(data, rec.open) {
+				err = f.r.store.Put(ctx, recording.OpenKey(rec.id), data)
+				rec.open = data
 			}
 			if err != nil {
-				t.open = nil
-				f.r.logger.Warn("the manifest of an open recording is not up to date", "recording", t.id, "error", err)
+				rec.open = nil
+				f.r.logger.Warn("the manifest of an open recording is not up to date", "recording", rec.id, "error", err)
 			}
 		}
 	}

@@ -1,0 +1,178 @@
+package recorder
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"airloom/internal/recording"
+	"airloom/internal/room"
+)
+
+// askAgain is how long an event that must come is waited for before it is asked for again: on a cluster an append can be
+// refused because of another one that then fails.
+const askAgain = 2 * time.Second
+
+// byKeep is who starts recordings in rooms with keep: record.
+const byKeep = "keep"
+
+// knownRoom is what the recorder knows of a room: the fold of its events, and what it asked for. It does no I/O; the fold
+// goroutine owns it.
+type knownRoom struct {
+	name       string
+	state      *room.State
+	tracks     map[string]*knownTrack
+	live       []string          // tracks that are not over
+	recordings []*knownRecording // its recordings, in order
+
+	unrecorded []string  // tracks that started while nothing was recorded, though the room is to be recorded
+	asked      time.Time // when a recording event was appended, or refused because of a newer one, that is not folded yet
+}
+
+// knownTrack is a track as the events tell of it.
+type knownTrack struct {
+	info     recording.Track
+	handle   uint32
+	position uint64 // of track.started
+	logRead  uint64 // how far the audio log had been read then: all its packs lie behind; 0: not known
+	over     uint64 // position of the event that ended it; 0: it goes on
+	overAt   time.Time
+	endKnown bool
+	endEpoch uint8
+	last     int64
+	closed   bool // the closing fact is there: nothing changes any more
+}
+
+// knownRecording is a recording as the events tell of it.
+type knownRecording struct {
+	id      string
+	by      string
+	keep    room.Keep
+	started time.Time
+	stopped *time.Time
+	members []string // tracks, in the order of their starting
+
+	done     map[string]recording.Track // members that are stored whole
+	finished bool                       // its manifest is closed
+	open     []byte                     // its open manifest as it was stored
+}
+
+func newKnownRoom(state *room.State) *knownRoom {
+	return &knownRoom{name: state.Room, state: state, tracks: map[string]*knownTrack{}}
+}
+
+// apply folds an event; logRead is how far the audio log has been read.
+func (rm *knownRoom) apply(e *room.Event, logRead uint64) {
+	before := rm.state.Recording
+	rm.state.Apply(e)
+	switch fact := e.Fact.(type) {
+	case room.TrackStarted:
+		rm.trackStarted(e, fact, logRead)
+	case room.TrackEnded:
+		if s := rm.tracks[fact.Track]; s != nil && !s.closed {
+			s.endKnown, s.endEpoch, s.last = true, fact.Epoch, fact.Last
+		}
+	case room.TrackClosed:
+		if s := rm.tracks[fact.Track]; s != nil {
+			s.closed = true
+		}
+	case room.RecordingStarted:
+		rm.asked = time.Time{}
+		if before == "" {
+			rm.recordingStarted(e, fact)
+		}
+	case room.RecordingStopped:
+		rm.asked = time.Time{}
+		if rec := rm.recording(fact.Recording); rec != nil && rec.stopped == nil {
+			at := e.At.UTC()
+			rec.stopped = &at
+		}
+	}
+	if rm.state.Settings.Keep != room.KeepRecord {
+		rm.unrecorded = nil
+	}
+	rm.noteEnds(e)
+}
+
+func (rm *knownRoom) trackStarted(e *room.Event, fact room.TrackStarted, logRead uint64) {
+	s := &knownTrack{handle: fact.Handle, position: e.Position, logRead: logRead, last: -1, info: recording.Track{
+		Track: fact.Track, Session: fact.Session, Name: fact.Name, Label: fact.Label, Channels: fact.Channels,
+		FrameMS: fact.FrameMS, Started: e.At.UTC(), Clock: fact.Clock, State: recording.Open,
+	}}
+	if session := rm.state.Sessions[fact.Session]; session != nil {
+		s.info.Identity, s.info.Participant = session.Identity, session.Name
+	}
+	rm.tracks[fact.Track] = s
+	rm.live = append(rm.live, fact.Track)
+	switch rec := rm.recording(rm.state.Recording); {
+	case rec != nil:
+		rec.members = append(rec.members, fact.Track)
+	case rm.state.Settings.Keep == room.KeepRecord && rm.state.Recording == "":
+		rm.unrecorded = append(rm.unrecorded, fact.Track)
+	}
+}
+
+// recordingStarted begins a recording of every track that was open at its beginning or later.
+func (rm *knownRoom) recordingStarted(e *room.Event, fact room.RecordingStarted) {
+	rec := &knownRecording{
+		id: fact.Recording, by: fact.By, keep: rm.state.Settings.Keep, started: e.At.UTC(), done: map[string]recording.Track{},
+	}
+	since := e.Position
+	if fact.Since != 0 {
+		since = min(since, fact.Since)
+	}
+	for id, s := range rm.tracks {
+		if s.over == 0 || s.over > since {
+			rec.members = append(rec.members, id)
+		}
+	}
+	slices.SortFunc(rec.members, func(a, b string) int { return cmp.Compare(rm.tracks[a].position, rm.tracks[b].position) })
+	rm.recordings = append(rm.recordings, rec)
+	rm.unrecorded = nil
+}
+
+func (rm *knownRoom) noteEnds(e *room.Event) {
+	rm.live = slices.DeleteFunc(rm.live, func(id string) bool {
+		track, s := rm.state.Tracks[id], rm.tracks[id]
+		if !track.Ended {
+			return false
+		}
+		s.over, s.overAt = e.Position, e.At
+		return true
+	})
+}
+
+// wish is the recording event that must follow from what is folded; ok is false where none must.
+func (rm *knownRoom) wish(region string) (draft room.Draft, ok bool) {
+	if time.Since(rm.asked) < askAgain {
+		return room.Draft{}, false
+	}
+	var err error
+	switch rec := rm.recording(rm.state.Recording); {
+	case rm.state.Recording == "" && len(rm.unrecorded) > 0:
+		first := rm.tracks[rm.unrecorded[0]]
+		draft, err = rm.state.Record(true, recording.ID(region, first.info.Started, first.position), byKeep, first.position)
+	case rec != nil && rec.by == byKeep && rm.state.OpenTracks() == 0:
+		draft, err = rm.state.Record(false, "", byKeep, 0)
+	default:
+		return room.Draft{}, false
+	}
+	return draft, err == nil
+}
+
+func (rm *knownRoom) recording(id string) *knownRecording {
+	for _, rec := range rm.recordings {
+		if rec.id == id && id != "" {
+			return rec
+		}
+	}
+	return nil
+}
+
+// idle says that nothing of the room needs to be remembered: it is folded anew when something happens there.
+func (rm *knownRoom) idle() bool {
+	if !rm.asked.IsZero() || rm.state.Recording != "" || len(rm.live) > 0 || len(rm.state.Sessions) > 0 {
+		return false
+	}
+	return !slices.ContainsFunc(rm.recordings, func(rec *knownRecording) bool { return !rec.finished })
+}
