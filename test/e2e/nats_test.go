@@ -53,7 +53,7 @@ func startNATS(t *testing.T, conf natsConf) []*natsNode {
 		}
 		var env []string
 		if conf.users {
-			text += bus.AuthorizationConf()
+			text += bus.AuthorizationConf("local")
 			for _, role := range bus.Roles {
 				env = append(env, strings.ToUpper(string(role))+"_PASSWORD="+password(role))
 			}
