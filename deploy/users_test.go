@@ -4,26 +4,43 @@ package deploy_test
 
 import (
 	"os"
+	"path/filepath"
+	"regexp"
 	"testing"
 
 	"airloom/internal/bus"
 )
 
-const head = "# The users and what each may do, from internal/bus. Written by: UPDATE_USERS=1 go test ./deploy\n"
+var setRegion = regexp.MustCompile(`AIRLOOM_REGION=(\S+)`)
 
+// The users of a region may read its streams only, so whatever names a region has users of its own.
 func TestUsersHaveThePermissionsOfTheirRoles(t *testing.T) {
-	const path = "k8s/base/nats/users.conf"
-	want := head + bus.AuthorizationConf()
-	if os.Getenv("UPDATE_USERS") != "" {
-		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+	for manifests, users := range map[string]string{"k8s/base": "nats/users.conf", "k8s/overlays/dev": "", "k8s/overlays/example": "users.conf"} {
+		text, err := os.ReadFile(filepath.Join(manifests, "kustomization.yaml"))
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	got, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(got) != want {
-		t.Errorf("%s is not what internal/bus says: run UPDATE_USERS=1 go test ./deploy", path)
+		region := setRegion.FindSubmatch(text)
+		if (region != nil) != (users != "") {
+			t.Errorf("%s: region %s, users %q: both or none", manifests, region, users)
+		}
+		if region == nil || users == "" {
+			continue
+		}
+		name := string(region[1])
+		path := filepath.Join(manifests, users)
+		want := "# The users of region " + name + " and what each may do. Written by: airloom log users --region " + name + "\n" + bus.AuthorizationConf(name)
+		if os.Getenv("UPDATE_USERS") != "" {
+			if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(got) != want {
+			t.Errorf("%s is not what internal/bus says: run UPDATE_USERS=1 go test ./deploy", path)
+		}
 	}
 }

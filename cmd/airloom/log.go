@@ -4,11 +4,13 @@ import (
 	"fmt"
 
 	"airloom/internal/bus"
+	"airloom/internal/subject"
 )
 
-// logCmd is about the log's streams in NATS.
+// logCmd is about the log in NATS: its streams and who may use them.
 type logCmd struct {
-	Init logInitCmd `cmd:"" help:"Make the streams of a region that are not there yet."`
+	Init  logInitCmd  `cmd:"" help:"Make the streams of a region that are not there yet."`
+	Users logUsersCmd `cmd:"" help:"Print the NATS users of the services and what each may do."`
 }
 
 type logInitCmd struct {
@@ -30,4 +32,23 @@ func (c *logInitCmd) Run(p *program) error {
 	defer b.Close()
 	fmt.Fprintf(p.out, "the log of region %s is there\n", c.Region)
 	return nil
+}
+
+type logUsersCmd struct {
+	Region string `default:"local" help:"Name of this region."`
+}
+
+// Help is shown by --help.
+func (logUsersCmd) Help() string {
+	return "A block for nats-server's configuration. Passwords come from its environment: EDGE_PASSWORD, PRESENCE_PASSWORD, RECORDER_PASSWORD,\n" +
+		"ADMIN_PASSWORD.\n\nExample:\n  airloom log users --region eu >users.conf"
+}
+
+// Validate is called by the parser.
+func (c *logUsersCmd) Validate() error { return subject.Region(c.Region) }
+
+// Run prints the block.
+func (c *logUsersCmd) Run(p *program) error {
+	_, err := fmt.Fprintf(p.out, "# The users of region %s and what each may do. Written by: airloom log users --region %s\n%s", c.Region, c.Region, bus.AuthorizationConf(c.Region))
+	return err
 }

@@ -30,7 +30,7 @@ type commands struct {
 	Edge     edgeCmd     `cmd:"" group:"services" help:"Run an edge: the door for participants."`
 	Presence presenceCmd `cmd:"" group:"services" help:"Run presence: who is in which room."`
 	Recorder recorderCmd `cmd:"" group:"services" help:"Run a recorder."`
-	Log      logCmd      `cmd:"" group:"services" help:"Make the log's streams in NATS."`
+	Log      logCmd      `cmd:"" group:"services" help:"Make the log's streams in NATS, and its users."`
 
 	Publish   publishCmd   `cmd:"" group:"sound" help:"Send a file or a pipe into a room."`
 	Listen    listenCmd    `cmd:"" group:"sound" help:"Listen to a room: count, measure, write files."`

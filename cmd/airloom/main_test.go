@@ -122,6 +122,7 @@ func TestBadInput(t *testing.T) {
 		"token by public key":   {[]string{"token", "--key", key + ".pub", "--room", "r", "--identity", "i", "--speak"}, exitFailed, []string{"private key"}},
 		"token by no key":       {[]string{"token", "--key", text, "--room", "r", "--identity", "i", "--speak"}, exitFailed, []string{"PEM", "airloom key"}},
 		"token for too long":    {[]string{"token", "--key", key, "--room", "r", "--identity", "i", "--speak", "--ttl", "48h"}, exitUsage, []string{"24h"}},
+		"row 76 region":         {[]string{"log", "users", "--region", "a.>"}, exitUsage, []string{"a.>"}},
 		"no NATS":               {[]string{"doctor", "--listen", "127.0.0.1:0", "--data", dir, "--nats", "nats://" + closedPort(t)}, exitFailed, []string{"required"}},
 		"no folder to write in": {[]string{"listen", "--room", "r", "-o", text}, exitFailed, []string{"-o takes"}},
 	} {
@@ -163,7 +164,7 @@ func TestKeyAndToken(t *testing.T) {
 
 // Every subcommand has a help that fits it.
 func TestHelp(t *testing.T) {
-	for _, command := range []string{"", "publish", "listen", "room list", "room show", "room create", "room attendance", "key", "token", "doctor", "bench e2e", "up", "edge"} {
+	for _, command := range []string{"", "publish", "listen", "room list", "room show", "room create", "room attendance", "key", "token", "doctor", "bench e2e", "log users", "up", "edge"} {
 		r := airloom(t, append(strings.Fields(command), "--help")...)
 		if r.code != exitOK || !strings.Contains(r.out, "Usage: airloom") || r.errs != "" {
 			t.Errorf("%q: exit code %d, %q", command, r.code, r.errs)
@@ -193,5 +194,12 @@ func TestCellsOfATable(t *testing.T) {
 		if got := cell(word); got != want {
 			t.Errorf("%q is shown as %s, want %s", word, got, want)
 		}
+	}
+}
+
+func TestUsersOfARegion(t *testing.T) {
+	r := airloom(t, "log", "users", "--region", "eu")
+	if r.code != exitOK || !strings.Contains(r.out, "$JS.API.DIRECT.GET.EV_eu") || !strings.Contains(r.out, "$RECORDER_PASSWORD") || strings.Contains(r.out, "_local") {
+		t.Errorf("%d %s %s", r.code, r.out, r.errs)
 	}
 }

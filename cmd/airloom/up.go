@@ -62,7 +62,7 @@ func (c *upCmd) Run(p *program) error {
 		return err
 	}
 	defer l.Close()
-	server, err := bus.Embed(bus.EmbedConfig{Dir: filepath.Join(dir, "nats")}, proc.logger)
+	server, err := bus.Embed(bus.EmbedConfig{Dir: filepath.Join(dir, "nats"), Region: upRegion}, proc.logger)
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ import (
 
 const root = "../.."
 
-// TestTheManifestsRun starts what is rendered and stops it again. The public overlay differs in names and sizes only.
+// TestTheManifestsRun starts what is rendered and stops it again. The public overlay differs in names, sizes and its region's users only.
 func TestTheManifestsRun(t *testing.T) {
 	binaries := build(t)
 	for _, variant := range []string{"base", "overlays/dev"} {

@@ -23,7 +23,7 @@ var silent = slog.New(slog.DiscardHandler)
 
 func embed(t *testing.T) *Server {
 	t.Helper()
-	s, err := Embed(EmbedConfig{Dir: t.TempDir()}, silent)
+	s, err := Embed(EmbedConfig{Dir: t.TempDir(), Region: "local"}, silent)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,10 +117,19 @@ func TestRolesAreApart(t *testing.T) {
 		{Edge, "$JS.API.STREAM.DELETE.EV_eu", "_INBOX_recorder.x", false},
 		{Edge, "$JS.API.STREAM.PURGE.LOG_eu", "svc.recorder.list", false},
 		{Edge, "live.eu.1.hall.ev.session.s", "hb.eu.*", false},
+		{Edge, "$JS.API.DIRECT.GET.EV_local", "live.*.1.hall.ev.>", true},
+		{Edge, "$JS.API.DIRECT.GET.LOG_local", "log.>", false},
+		{Edge, "$JS.API.CONSUMER.CREATE.EV_local.c", "ev.>", false},
 		{Presence, "ev.eu.1.hall.session.s", "hb.eu.*", true},
+		{Presence, "$JS.API.CONSUMER.CREATE.EV_local.c", "svc.presence.rooms", true},
+		{Presence, "$JS.API.CONSUMER.CREATE.LOG_local.c", "log.>", false},
+		{Presence, "$JS.API.DIRECT.GET.LOG_local", "svc.recorder.list", false},
+		{Presence, "$JS.API.STREAM.MSG.GET.LOG_local", "_INBOX_recorder.x", false},
 		{Presence, "live.eu.1.hall.t", "live.eu.1.hall.t", false},
 		{Presence, "ev.eu.1.hall.recording.current", "log.>", false},
 		{Recorder, "ev.eu.1.hall.gap.t", "svc.recorder.list", true},
+		{Recorder, "$JS.API.CONSUMER.MSG.NEXT.LOG_local.c", "svc.recorder.get", true},
+		{Recorder, "$JS.API.CONSUMER.CREATE.LOG_eu.c", "log.>", false},
 		{Recorder, "ev.eu.1.hall.session.s", "live.eu.1.hall.t", false},
 		{Recorder, "log.eu.1.hall.t", "hb.>", false},
 		{Admin, "live.eu.1.hall.t", "live.>", false},
@@ -162,7 +171,7 @@ func TestAuthorizationConf(t *testing.T) {
 		t.Setenv(strings.ToUpper(string(role))+"_PASSWORD", "pass-"+string(role))
 	}
 	path := filepath.Join(t.TempDir(), "nats.conf")
-	if err := os.WriteFile(path, []byte(AuthorizationConf()), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(AuthorizationConf("eu")), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	opts, err := server.ProcessConfigFile(path)
@@ -173,7 +182,7 @@ func TestAuthorizationConf(t *testing.T) {
 		t.Fatalf("%d users, want %d", len(opts.Users), len(Roles))
 	}
 	for _, user := range opts.Users {
-		p := PermissionsOf(Role(user.Username))
+		p := PermissionsOf(Role(user.Username), "eu")
 		if user.Password != "pass-"+user.Username {
 			t.Errorf("password of %s is %q", user.Username, user.Password)
 		}

@@ -15,6 +15,7 @@ import (
 // EmbedConfig says how the embedded server runs.
 type EmbedConfig struct {
 	Dir    string // JetStream's folder
+	Region string // whose streams its users may read; default "local"
 	Listen string // "host:port" for other processes; "" (the default) opens no port
 	// Lazy leaves fsync to the server's default (every two minutes). Only benchmarks that compare want it.
 	Lazy bool
@@ -29,6 +30,9 @@ type Server struct {
 // Embed starts a server on cfg.Dir and returns when it takes connections. Each message of a stream is fsynced
 // before it is acked.
 func Embed(cfg EmbedConfig, logger *slog.Logger) (*Server, error) {
+	if cfg.Region == "" {
+		cfg.Region = "local"
+	}
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil { // the server itself would only not become ready
 		return nil, fmt.Errorf("start embedded NATS: its folder is not writable: %w", err)
 	}
@@ -42,7 +46,7 @@ func Embed(cfg EmbedConfig, logger *slog.Logger) (*Server, error) {
 	}
 	for _, role := range Roles {
 		s.passwords[role] = rand.Text()
-		opts.Users = append(opts.Users, &server.User{Username: string(role), Password: s.passwords[role], Permissions: serverPermissions(role)})
+		opts.Users = append(opts.Users, &server.User{Username: string(role), Password: s.passwords[role], Permissions: serverPermissions(role, cfg.Region)})
 	}
 	if err := listen(opts, cfg.Listen); err != nil {
 		return nil, err
@@ -64,8 +68,8 @@ func Embed(cfg EmbedConfig, logger *slog.Logger) (*Server, error) {
 	return s, nil
 }
 
-func serverPermissions(role Role) *server.Permissions {
-	p := PermissionsOf(role)
+func serverPermissions(role Role, region string) *server.Permissions {
+	p := PermissionsOf(role, region)
 	perms := &server.Permissions{
 		Publish:   &server.SubjectPermission{Allow: p.Publish},
 		Subscribe: &server.SubjectPermission{Allow: p.Subscribe},

@@ -2,7 +2,10 @@ package bus
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+
+	"airloom/internal/subject"
 )
 
 // Role is a kind of NATS user, with just what it needs.
@@ -34,31 +37,38 @@ type Permissions struct {
 	Respond   bool // may answer requests it received
 }
 
-// readLog is what reading the streams needs: direct reads, the leader's word, ordered consumers.
-var readLog = []string{
-	"$JS.API.STREAM.INFO.*", "$JS.API.STREAM.MSG.GET.*", "$JS.API.DIRECT.GET.*", "$JS.API.DIRECT.GET.*.>",
-	"$JS.API.CONSUMER.CREATE.*.>", "$JS.API.CONSUMER.INFO.*.>", "$JS.API.CONSUMER.MSG.NEXT.*.>", "$JS.API.CONSUMER.DELETE.*.>",
+// loadRooms is what folding rooms from a region's events needs: the leader's word and direct reads. That both streams are there
+// everybody may ask.
+func loadRooms(region string) []string {
+	events, log := subject.EventStream(region), subject.LogStream(region)
+	return []string{"$JS.API.STREAM.INFO." + events, "$JS.API.STREAM.INFO." + log, "$JS.API.STREAM.MSG.GET." + events, "$JS.API.DIRECT.GET." + events}
 }
 
-// PermissionsOf gives the permissions of a role.
-func PermissionsOf(r Role) Permissions {
+// follow is what OpenTail needs on a stream. A wildcard stands for a whole token, so the stream's name stands here as it is.
+func follow(stream string) []string {
+	return []string{"$JS.API.CONSUMER.CREATE." + stream + ".>", "$JS.API.CONSUMER.MSG.NEXT." + stream + ".*"}
+}
+
+// PermissionsOf gives the permissions of a role in a region. Sound that was kept is for the recorder alone.
+func PermissionsOf(r Role, region string) Permissions {
 	inbox := r.InboxPrefix() + ".>"
 	switch r {
 	case Edge:
 		return Permissions{
 			// Frames and speaking; not live.….ev.…, where the stream alone republishes what it has committed.
-			Publish:   append([]string{"live.*.*.*.*", "live.*.*.*.sp.*", "log.>", "ev.>", "hb.*.*", "svc.>"}, readLog...),
+			Publish:   slices.Concat([]string{"live.*.*.*.*", "live.*.*.*.sp.*", "log.>", "ev.>", "hb.*.*", "svc.>"}, loadRooms(region)),
 			Subscribe: []string{"live.>", inbox},
 		}
 	case Presence:
 		return Permissions{
-			Publish:   append([]string{"ev.*.*.*.session.*"}, readLog...),
+			Publish:   slices.Concat([]string{"ev.*.*.*.session.*"}, loadRooms(region), follow(subject.EventStream(region))),
 			Subscribe: []string{"hb.>", "live.*.*.*.sp.*", "live.*.*.*.ev.>", "svc.presence.*", inbox},
 			Respond:   true,
 		}
 	case Recorder:
 		return Permissions{
-			Publish:   append([]string{"ev.*.*.*.gap.*", "ev.*.*.*.recording.*"}, readLog...),
+			Publish: slices.Concat([]string{"ev.*.*.*.gap.*", "ev.*.*.*.recording.*"}, loadRooms(region),
+				follow(subject.EventStream(region)), follow(subject.LogStream(region))),
 			Subscribe: []string{"live.*.*.*.ev.>", "svc.recorder.*", inbox},
 			Respond:   true,
 		}
@@ -68,12 +78,12 @@ func PermissionsOf(r Role) Permissions {
 }
 
 // AuthorizationConf renders the authorization block of nats-server.conf: one user for each role, its password taken
-// from the environment of nats-server (EDGE_PASSWORD and so on).
-func AuthorizationConf() string {
+// from the environment of nats-server (EDGE_PASSWORD and so on). The region's name must have been checked.
+func AuthorizationConf(region string) string {
 	var b strings.Builder
 	b.WriteString("authorization {\n  users = [\n")
 	for _, role := range Roles {
-		p := PermissionsOf(role)
+		p := PermissionsOf(role, region)
 		fmt.Fprintf(&b, "    {\n      user: %s, password: $%s_PASSWORD\n      permissions: {\n", role, strings.ToUpper(string(role)))
 		fmt.Fprintf(&b, "        publish: {allow: [%s]}\n", quoted(p.Publish))
 		fmt.Fprintf(&b, "        subscribe: {allow: [%s]}\n", quoted(p.Subscribe))

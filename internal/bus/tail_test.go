@@ -15,7 +15,7 @@ import (
 func stocked(t *testing.T) (context.Context, jetstream.JetStream) {
 	t.Helper()
 	t.Cleanup(func() { goleak.VerifyNone(t) })
-	server, err := Embed(EmbedConfig{Dir: t.TempDir(), Lazy: true}, slog.New(slog.DiscardHandler))
+	server, err := Embed(EmbedConfig{Dir: t.TempDir(), Region: "r", Lazy: true}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

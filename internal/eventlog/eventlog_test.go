@@ -46,6 +46,12 @@ func connect(t *testing.T, server *bus.Server, role bus.Role) *bus.Bus {
 	return b
 }
 
+// follower is the log to a service that may follow it; edges hear events live.
+func follower(t *testing.T, server *bus.Server) *eventlog.Log {
+	t.Helper()
+	return eventlog.New(connect(t, server, bus.Presence), "local", "presence", room.Settings{}, slog.New(slog.DiscardHandler))
+}
+
 func join(session string) func(*room.State) (room.Draft, error) {
 	return func(s *room.State) (room.Draft, error) {
 		return s.Join(room.Joined{Session: session, Identity: session, Edge: "e"})
@@ -115,7 +121,7 @@ func TestOneOfManyWritersWins(t *testing.T) {
 }
 
 func TestFollowGivesHistoryThenNews(t *testing.T) {
-	_, _, log := open(t)
+	server, _, log := open(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	for i := range 3 {
 		if _, _, err := log.Decide(ctx, "hall", "", join(fmt.Sprintf("s%d", i))); err != nil {
@@ -124,7 +130,7 @@ func TestFollowGivesHistoryThenNews(t *testing.T) {
 	}
 	caughtUp, heard, done := make(chan struct{}), make(chan string, 10), make(chan error, 1)
 	go func() {
-		done <- log.Follow(ctx, 0, func() { close(caughtUp) }, func(e *room.Event) error {
+		done <- follower(t, server).Follow(ctx, 0, func() { close(caughtUp) }, func(e *room.Event) error {
 			heard <- e.Fact.(room.Joined).Session
 			return nil
 		})
@@ -168,7 +174,7 @@ func TestCommittedEventsAreRepublishedToTheRoom(t *testing.T) {
 
 // Events of a newer build take their place in every reader's order, and whoever decides after them is not refused for ever.
 func TestUnknownEventsArePassedOver(t *testing.T) {
-	_, b, log := open(t)
+	server, b, log := open(t)
 	ctx := t.Context()
 	sub, err := b.Conn().SubscribeSync(subject.LiveRoom("hall"))
 	if err != nil {
@@ -193,7 +199,7 @@ func TestUnknownEventsArePassedOver(t *testing.T) {
 		t.Errorf("Events: %+v, %v", read, err)
 	}
 	enough := errors.New("enough")
-	err = log.Follow(ctx, joined, nil, func(e *room.Event) error { read = e; return enough })
+	err = follower(t, server).Follow(ctx, joined, nil, func(e *room.Event) error { read = e; return enough })
 	if !errors.Is(err, enough) || !reflect.DeepEqual(read.Fact, news) || read.Position != position || read.Room != "hall" {
 		t.Errorf("Follow: %+v, %v", read, err)
 	}

@@ -53,7 +53,7 @@ func newHouse(t testing.TB) *house {
 // newBareHouse has no streams yet.
 func newBareHouse(t testing.TB) *house {
 	t.Helper()
-	server, err := bus.Embed(bus.EmbedConfig{Dir: t.TempDir(), Lazy: true}, logger())
+	server, err := bus.Embed(bus.EmbedConfig{Dir: t.TempDir(), Region: region, Lazy: true}, logger())
 	if err != nil {
 		t.Fatal(err)
 	}

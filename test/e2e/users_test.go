@@ -105,6 +105,12 @@ func testPermissions(t *testing.T, url string) {
 			t.Errorf("the user of %s can publish on %s", role, on)
 		}
 	}
+	for _, role := range []bus.Role{bus.Edge, bus.Presence} { // kept sound is for the recorder
+		on := "$JS.API.DIRECT.GET." + subject.LogStream("local")
+		if answer, err := raw(t, url, role, nil).Request(on, []byte(`{"seq":1}`), 300*time.Millisecond); err == nil {
+			t.Errorf("the user of %s reads the audio log: %.100s", role, answer.Data)
+		}
+	}
 	forged(bus.Recorder, subject.Log("local", "hall", "aaaaaai"))
 	forged(bus.Recorder, subject.Event("local", "hall", "session", "x"))
 	forged(bus.Presence, subject.Event("local", "hall", "room", "settings"))
