@@ -64,12 +64,11 @@ func (s *State) Participant(id string) (p Participant, ok bool) {
 func (s *State) openTracks(session *Session) []TrackInfo {
 	tracks := []TrackInfo{}
 	for _, id := range session.tracks {
-		if t := s.Tracks[id]; !t.Ended {
-			tracks = append(tracks, TrackInfo{
-				Track: t.Track, Handle: t.Handle, Name: t.Name, Label: t.Label, Channels: t.Channels,
-				FrameMS: t.FrameMS, Epoch: t.Epoch, Muted: t.Muted, Clock: t.Clock,
-			})
-		}
+		t := s.Tracks[id]
+		tracks = append(tracks, TrackInfo{
+			Track: t.Track, Handle: t.Handle, Name: t.Name, Label: t.Label, Channels: t.Channels,
+			FrameMS: t.FrameMS, Epoch: t.Epoch, Muted: t.Muted, Clock: t.Clock,
+		})
 	}
 	return tracks
 }

@@ -3,6 +3,8 @@ package room
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -46,7 +48,10 @@ type State struct {
 	Position  uint64 // of the newest event folded
 
 	Sessions map[string]*Session // all that have joined and not left, admitted or not
-	Tracks   map[string]*Track   // all tracks ever started; those that are over have Ended set
+	Tracks   map[string]*Track   // those that go on, and the newest of those that are over: see maxOver
+
+	// KeepOver makes the state keep every track that is over until Forget is called for it. Set it before the first event.
+	KeepOver bool
 
 	last       map[string]uint64    // "kind.id" -> position of the newest event on that subject
 	byIdentity map[string]string    // identity -> its present session
@@ -54,6 +59,7 @@ type State struct {
 	kicked     map[string]time.Time // identity -> when a moderator removed it
 	occupied   int                  // sessions that are Present
 	open       int                  // tracks that are not over
+	over       []string             // tracks that are over, in the order of their ends; empty with KeepOver
 }
 
 // Session is one participant's stay in the room.
@@ -69,7 +75,7 @@ type Session struct {
 	LastEdge string // incarnation that holds or last held its socket
 	Order    uint64 // position of its Joined
 
-	tracks []string // ids of all it ever started, in order
+	tracks []string // ids of those that are not over, in the order of their starting
 }
 
 // Present says whether the session is in the roster (perhaps as away).
@@ -110,6 +116,10 @@ func (s *State) Apply(e *Event) {
 	s.last[kind+"."+id] = e.Position
 	s.Position = e.Position
 	e.Fact.apply(s, e)
+	if (kind == "track" || kind == "gap") && s.Tracks[id] == nil {
+		s.Forget(id) // it was forgotten before
+	}
+	s.trim()
 }
 
 // Fold applies events to a fresh state.
@@ -174,11 +184,10 @@ func (s *State) vacate(session *Session, e *Event) {
 		delete(s.byIdentity, session.Identity)
 	}
 	for _, id := range session.tracks {
-		if track := s.Tracks[id]; !track.Ended {
-			track.Ended, track.EndedAt = true, e.At
-			s.open--
-		}
+		s.open--
+		s.finish(s.Tracks[id], e)
 	}
+	session.tracks = nil
 }
 
 func (f Moved) apply(s *State, _ *Event) {
@@ -198,6 +207,7 @@ func (f Away) apply(s *State, e *Event) {
 func (f Left) apply(s *State, e *Event) {
 	if session := s.Sessions[f.Session]; session != nil {
 		if f.Reason == Kicked && session.Present() {
+			maps.DeleteFunc(s.kicked, func(_ string, at time.Time) bool { return e.At.Sub(at) >= BanFor })
 			s.kicked[session.Identity] = e.At
 		}
 		s.vacate(session, e)
@@ -212,7 +222,7 @@ func (f TrackStarted) apply(s *State, e *Event) {
 	s.Tracks[f.Track] = track
 	session := s.Sessions[f.Session]
 	if session == nil || !session.Present() { // it left while its edge was appending
-		track.Ended, track.EndedAt = true, e.At
+		s.finish(track, e)
 		return
 	}
 	session.tracks = append(session.tracks, f.Track)
@@ -237,8 +247,11 @@ func (f TrackEnded) apply(s *State, e *Event) {
 		return
 	}
 	if !track.Ended {
-		track.Ended, track.EndedAt = true, e.At
+		if session := s.Sessions[track.Session]; session != nil {
+			session.tracks = slices.DeleteFunc(session.tracks, func(id string) bool { return id == f.Track })
+		}
 		s.open--
+		s.finish(track, e)
 	}
 	track.EndKnown, track.EndEpoch, track.Last = true, f.Epoch, f.Last
 }

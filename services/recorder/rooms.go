@@ -58,6 +58,7 @@ type knownRecording struct {
 }
 
 func newKnownRoom(state *room.State) *knownRoom {
+	state.KeepOver = true // closing them may take long
 	return &knownRoom{name: state.Room, state: state, tracks: map[string]*knownTrack{}}
 }
 
