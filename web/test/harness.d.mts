@@ -20,6 +20,7 @@ export const scratch: string
 export function freePort(): Promise<number>
 export function startEdge(options?: { open?: boolean }): Promise<Edge>
 export function speechWav(seconds: number, voice?: number): string
+export function turnsWav(on: number, off: number): string
 export function launch(options?: {
   wav?: string
   flags?: string[]

@@ -6,9 +6,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { chromium } from 'playwright-core'
+import { findBrowser } from './find-browser.mjs'
 
-const BINARY = process.env.AIRLOOM_BIN ?? fileURLToPath(new URL('../../airloom', import.meta.url))
-const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium'
+const BINARY = process.env.AIRLOOM_BIN ?? fileURLToPath(new URL('../../bin/airloom', import.meta.url))
 /** Debian's asterisk-core-sounds-en-wav: prompts spoken by a person, 8 kHz. */
 const SPEECH = process.env.AIRLOOM_SPEECH ?? '/usr/share/asterisk/sounds/en_US_f_Allison'
 
@@ -30,7 +30,7 @@ export async function freePort() {
  */
 export async function startEdge({ open = false } = {}) {
   if (process.env.AIRLOOM_URL && !open) return { url: process.env.AIRLOOM_URL, own: false, stop: async () => {}, start: async () => {} }
-  if (!existsSync(BINARY)) throw new Error(`no binary at ${BINARY}: build it (go build -o airloom ./cmd/airloom) or set AIRLOOM_BIN`)
+  if (!existsSync(BINARY)) throw new Error(`no binary at ${BINARY}: build it (./task build) or set AIRLOOM_BIN`)
   const port = await freePort()
   const data = mkdtempSync(join(scratch, 'data-'))
   let child
@@ -85,6 +85,13 @@ export function speechWav(seconds, voice = 0) {
   return path
 }
 
+/** Somebody who speaks for `on` seconds and is silent for `off` seconds, over and over for as long as it is played. */
+export function turnsWav(on, off) {
+  const path = join(scratch, `turns-${on}-${off}.wav`)
+  if (!existsSync(path)) execFileSync('sox', [speechWav(on + 10), path, 'trim', '0', String(on), 'pad', '0', String(off)])
+  return path
+}
+
 function soundsIn(folder) {
   const found = existsSync(folder) ? folder : '/usr/share/asterisk/sounds/en'
   if (!existsSync(found)) throw new Error('no speech: install asterisk-core-sounds-en-wav or set AIRLOOM_SPEECH to a folder of WAV files')
@@ -111,7 +118,7 @@ export async function launch({ wav, flags = [], refuseMicrophone = false, autopl
     `--autoplay-policy=${autoplay ? 'no-user-gesture-required' : 'document-user-activation-required'}`,
     ...flags,
   ]
-  const context = await chromium.launchPersistentContext(profile, { executablePath: CHROMIUM, headless: true, args, ...options })
+  const context = await chromium.launchPersistentContext(profile, { executablePath: findBrowser(), headless: true, args, ...options })
   const page = context.pages()[0] ?? (await context.newPage())
   const problems = []
   page.on('pageerror', (error) => problems.push(String(error)))
