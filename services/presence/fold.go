@@ -1,6 +1,7 @@
 package presence
 
 import (
+	"maps"
 	"time"
 
 	"airloom/internal/room"
@@ -22,6 +23,7 @@ type watchedRoom struct {
 	state    *room.State
 	sessions map[string]*watchedSession // by session
 	count    [standings]int
+	quiet    time.Time // since when nobody is in it; zero: somebody is
 }
 
 // watchedSession is a session as presence follows it. since is when this process learned that it is away or over: the event's own time is
@@ -71,7 +73,35 @@ func (w *watch) Apply(e *room.Event, now time.Time) {
 			w.settle(rm, session, now)
 		}
 	}
+	w.rest(rm, now)
 }
+
+// rest makes a room small when the last one has left it.
+func (w *watch) rest(rm *watchedRoom, now time.Time) {
+	if len(rm.sessions) > 0 || rm.state.OpenTracks() > 0 {
+		rm.quiet = time.Time{}
+		return
+	}
+	if rm.quiet.IsZero() {
+		rm.quiet, rm.sessions = now, map[string]*watchedSession{}
+		rm.state.Rest()
+	}
+}
+
+// forget drops the rooms of which there is nothing to tell: nobody made settings for them, and nobody has been in them for long. One
+// that was created is known for ever, with its settings and not much more. To look at all of them now and then is enough.
+func (w *watch) forget(now time.Time) {
+	if now.Sub(w.looked) < forgetAfter/60 {
+		return
+	}
+	w.looked = now
+	maps.DeleteFunc(w.rooms, func(_ string, rm *watchedRoom) bool {
+		return !rm.quiet.IsZero() && now.Sub(rm.quiet) >= forgetAfter && rm.state.Untouched()
+	})
+}
+
+// forgetAfter is how long the list of rooms still tells of one that nobody is in and nobody created.
+const forgetAfter = time.Hour
 
 // settle compares what is kept of a session with its room's state.
 func (w *watch) settle(rm *watchedRoom, session string, now time.Time) {

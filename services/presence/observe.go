@@ -77,7 +77,7 @@ func (s *Service) observe() (stop func(), err error) {
 	gauges := make([]metric.Int64ObservableGauge, 4)
 	instruments := make([]metric.Observable, 4)
 	for i, g := range []struct{ name, unit, about string }{
-		{"airloom.presence.rooms", "{room}", "Rooms that have events."},
+		{"airloom.presence.rooms", "{room}", "Rooms that are known."},
 		{"airloom.presence.sessions", "{session}", "Sessions by condition."},
 		{"airloom.presence.edges", "{edge}", "Edges heard within the last 3 s."},
 		{"airloom.presence.fold.lag", "{event}", "Events heard of and not folded yet."},

@@ -26,6 +26,7 @@ type watch struct {
 	position uint64
 
 	listened time.Time // when it last knew that it hears what the servers send
+	looked   time.Time // when it last looked for rooms to forget
 	floor    time.Time // silence counts from here on, not from before; zero: nobody is judged yet
 }
 
@@ -158,8 +159,9 @@ func (w *watch) leave(s *watchedSession) (room.Draft, error) {
 	return s.room.state.Leave(s.session, s.reason())
 }
 
-// prune forgets who fell silent without owning a session, and tracks that nobody speaks on any more.
+// prune forgets who fell silent without owning a session, tracks that nobody speaks on any more, and rooms that are as good as new.
 func (w *watch) prune(now time.Time) {
+	w.forget(now)
 	for name, e := range w.edges {
 		if len(e.sessions) == 0 && now.Sub(e.heard) > 20*w.cfg.Silence {
 			delete(w.edges, name)
