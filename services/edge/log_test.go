@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"airloom/internal/bus"
+	"airloom/internal/frame"
 	"airloom/internal/subject"
 )
 
@@ -90,6 +91,37 @@ func TestLogAwayAndBack(t *testing.T) {
 	mend()
 	other.find("log ok", logState("ok"))
 	until(t, "all is in the log", func() bool { return s.logged() == 30 })
+}
+
+// A track ended while the log was away, with frames that its speaker still has to send again: they are taken as backlog,
+// and only then the log says how it ended.
+func TestBacklogOfATrackThatEndedWhileTheLogWasAway(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	mend := s.h.breakLog()
+	s.say(0, 9)
+	s.speaker.find("log away", func(m *inMessage) bool { return m.Type == "log" && m.State == "away" })
+	s.speaker.must("ok", "track.end", fields{"track": s.track.Track, "epoch": 0, "last": 19})
+	s.speaker.tryAudio(audio(t, s.track.Handle, 0, 10, 1, 0)) // live sound is over: a strike
+	s.speaker.find("live frame refused", func(m *inMessage) bool { return m.Code == "unknown_track" })
+	for seq := uint32(10); seq < 20; seq++ {
+		s.speaker.sendAudio(audio(t, s.track.Handle, 0, seq, 1, frame.Backlog))
+	}
+	if ended(t, s) {
+		t.Fatal("track.ended came before its frames")
+	}
+	mend()
+	s.speaker.waitAck(s.track.Track, 0, 19)
+	until(t, "track.ended is in the log", func() bool { return ended(t, s) })
+}
+
+func ended(t *testing.T, s *stage) bool {
+	t.Helper()
+	state, err := s.Log().Load(s.h.ctx(), "hall")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return state.Tracks[s.track.Track].EndKnown
 }
 
 // There is no stream at all; then somebody makes it.

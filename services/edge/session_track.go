@@ -88,7 +88,8 @@ func (s *session) gap(ctx context.Context, r gapRequest) error {
 	return nil
 }
 
-// endTrack waits until all up to last is in the log (or the log is away), then appends track.ended.
+// endTrack waits until all up to last is in the log, then appends track.ended. A speaker need not wait for a log that is
+// away: then the rest follows in the background, and what has to be sent again is still taken as backlog.
 func (s *session) endTrack(ctx context.Context, r trackEndRequest) error {
 	t := s.trackByID(r.Track)
 	if t == nil {
@@ -97,7 +98,22 @@ func (s *session) endTrack(ctx context.Context, r trackEndRequest) error {
 	if r.Last < -1 || r.Last > frame.MaxSeq {
 		return refuse("bad_seq", 0, "last is %d", r.Last)
 	}
-	s.awaitAcks(ctx, t, r.Epoch, r.Last)
+	waiting, cancel := context.WithTimeout(ctx, endWithin)
+	defer cancel()
+	if t.await(waiting, r.Epoch, r.Last, s.edge.outbox.wentAway()) || !s.edge.outbox.isAway() {
+		s.finishTrack(ctx, t, r)
+		return nil
+	}
+	t.quiet()
+	s.edge.background(func(ctx context.Context) {
+		t.await(ctx, r.Epoch, r.Last, nil)
+		s.finishTrack(ctx, t, r)
+	})
+	return nil
+}
+
+// finishTrack says in the log how a track ended, and forgets it.
+func (s *session) finishTrack(ctx context.Context, t *track, r trackEndRequest) {
 	t.end()
 	ctx, cancel := context.WithTimeout(ctx, requestWithin)
 	defer cancel()
@@ -105,28 +121,9 @@ func (s *session) endTrack(ctx context.Context, r trackEndRequest) error {
 	decide := func(state *room.State) (room.Draft, error) { return state.EndTrack(fact) }
 	err := s.hub.decide(ctx, "", decide)
 	if err != nil && !errors.Is(err, room.ErrNothingToDo) && !errors.Is(err, room.ErrUnknownTrack) {
-		s.edge.until(s.hub, "track.ended", decide) // the speaker need not wait for a log that is away
+		s.edge.until(s.hub, "track.ended", decide)
 	}
 	s.removeTrack(t)
-	return nil
-}
-
-func (s *session) awaitAcks(ctx context.Context, t *track, epoch uint8, last int64) {
-	ctx, cancel := context.WithTimeout(ctx, endWithin)
-	defer cancel()
-	for {
-		acked := t.whenAcked(epoch, last)
-		if acked == nil || s.edge.outbox.isAway() {
-			return
-		}
-		select {
-		case <-acked:
-		case <-ctx.Done():
-			return
-		case <-s.edge.outbox.wentAway():
-			return
-		}
-	}
 }
 
 // endTracks stops all tracks; their open packs go to the log.

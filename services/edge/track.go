@@ -47,6 +47,7 @@ type track struct {
 	voiceAt int64 // of the newest frame with the VOICE flag
 	speaks  bool
 	saidAt  int64
+	ending  bool // live frames are over; backlog may still come
 	ended   bool
 	gaps    int             // that the speaker has declared
 	waiters []chan struct{} // woken by every ack
@@ -96,7 +97,7 @@ func (t *track) newBuilder() {
 func (t *track) take(p *frame.Packet, now int64) *refusal {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.ended {
+	if t.ended || t.ending && p.Flags&frame.Backlog == 0 {
 		return strike("unknown_track", "track %s has ended", t.id)
 	}
 	log, r := t.check(p, now)

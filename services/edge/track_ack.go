@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"context"
 	"time"
 
 	"airloom/internal/frame"
@@ -154,7 +155,7 @@ func (t *track) whenAcked(epoch uint8, seq int64) <-chan struct{} {
 	defer t.mu.Unlock()
 	t.flush(nanotime())
 	log := t.epochs[epoch]
-	if log == nil || log.acked >= seq || !t.kept {
+	if log == nil || log.acked >= seq || !t.kept || t.ended {
 		return nil
 	}
 	w := make(chan struct{})
@@ -162,16 +163,49 @@ func (t *track) whenAcked(epoch uint8, seq int64) <-chan struct{} {
 	return w
 }
 
-// end stops the track: what comes after is refused.
+// await returns true when all up to seq is acked, or the track has ended; false when ctx ended or away was closed first.
+func (t *track) await(ctx context.Context, epoch uint8, seq int64, away <-chan struct{}) bool {
+	for {
+		acked := t.whenAcked(epoch, seq)
+		if acked == nil {
+			return true
+		}
+		select {
+		case <-acked:
+		case <-ctx.Done():
+			return false
+		case <-away:
+			return false
+		}
+	}
+}
+
+// quiet ends the track's live sound.
+func (t *track) quiet() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.hush(nanotime())
+}
+
+func (t *track) hush(now int64) {
+	t.flush(now)
+	t.ending = true
+	if t.speaks {
+		t.say(false, now)
+	}
+}
+
+// end stops the track: what comes after is refused, and nobody waits for its acks any more.
 func (t *track) end() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := nanotime()
-	t.flush(now)
+	t.hush(now)
 	t.ended = true
-	if t.speaks {
-		t.say(false, now)
+	for _, w := range t.waiters {
+		close(w)
 	}
+	t.waiters = nil
 	for epoch, log := range t.epochs { // no tick comes any more
 		if log.due {
 			t.tellAck(epoch, log, now)
