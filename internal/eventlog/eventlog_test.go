@@ -242,3 +242,12 @@ func TestOnlyAdminTouchesStreams(t *testing.T) {
 		t.Errorf("a recorder's join: %v, want a denied append", err)
 	}
 }
+
+// A region without its stream is not a region without events.
+func TestNoStreamIsAway(t *testing.T) {
+	_, b, _ := open(t)
+	log := eventlog.New(b, "elsewhere", "test", room.Settings{}, slog.New(slog.DiscardHandler))
+	if _, err := log.Load(t.Context(), "hall"); !errors.Is(err, eventlog.ErrAway) {
+		t.Errorf("Load = %v, want ErrAway", err)
+	}
+}

@@ -14,7 +14,10 @@ import (
 	"airloom/internal/subject"
 )
 
-const batch = 1000 // messages per direct read
+const (
+	batch          = 1000  // messages per direct read
+	noMessageFound = 10037 // the stream is there, and holds nothing of the kind; "no such stream" is 10059
+)
 
 // LastPosition asks the stream's leader for the position of a room's newest event; 0 when it has none.
 func (l *Log) LastPosition(ctx context.Context, name string) (uint64, error) {
@@ -27,7 +30,7 @@ func (l *Log) LastPosition(ctx context.Context, name string) (uint64, error) {
 	}
 	var answer struct {
 		Error *struct {
-			Code int    `json:"code"`
+			Code int    `json:"err_code"`
 			Text string `json:"description"`
 		} `json:"error"`
 		Message struct {
@@ -38,7 +41,7 @@ func (l *Log) LastPosition(ctx context.Context, name string) (uint64, error) {
 		return 0, fmt.Errorf("ask for the last event of %s: %w", name, err)
 	}
 	if answer.Error != nil {
-		if answer.Error.Code == 404 {
+		if answer.Error.Code == noMessageFound {
 			return 0, nil
 		}
 		return 0, fmt.Errorf("ask for the last event of %s: %w: %s", name, ErrAway, answer.Error.Text)
