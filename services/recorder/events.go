@@ -183,8 +183,8 @@ func (f *fold) follow(rm *knownRoom, track string) *follow {
 		fo.end(s.overAt, s.endKnown, s.endEpoch, s.last)
 		fo.noticed = time.Now()
 	}
-	for _, g := range rm.state.Tracks[track].Gaps {
-		fo.declare(g)
+	for _, fact := range s.facts {
+		fo.fact(fact)
 	}
 	f.follows[trackKey{rm.name, track}] = fo
 	f.touched[fo] = true
@@ -241,11 +241,6 @@ func (f *fold) applyToTrack(rm *knownRoom, fact room.Fact) {
 	if kind != "gap" || fo == nil {
 		return
 	}
-	switch fact := fact.(type) {
-	case room.GapDeclared:
-		fo.declare(fact)
-	case room.TrackClosed:
-		fo.settle(fact.Through)
-	}
+	fo.fact(fact)
 	f.touched[fo] = true
 }

@@ -137,6 +137,16 @@ func (f *follow) end(at time.Time, known bool, id uint8, last int64) {
 	f.ended, f.endKnown, f.endEpoch, f.last = at, known, id, last
 }
 
+// fact folds what is said of the track's frames.
+func (f *follow) fact(fact room.Fact) {
+	switch fact := fact.(type) {
+	case room.GapDeclared:
+		f.declare(fact)
+	case room.TrackClosed:
+		f.settle(fact.Through)
+	}
+}
+
 // settle folds track.closed: from here on it is known which frames count. So all recorders take the same ones, find the
 // same ones missing and write the same bytes, whenever they read the log.
 func (f *follow) settle(through uint64) {

@@ -72,6 +72,38 @@ func TestNothingIsLostOrDoubledOverKills(t *testing.T) {
 	near(t, "the file", heard(t, filepath.Join(dir, "recordings", m.Recording, track.File)), 60)
 }
 
+// A recorder that takes over between a track's closing fact and its file knows of the fact, though it folds no more of it.
+func TestKilledBetweenClosingAndFile(t *testing.T) {
+	r := newRegion(t)
+	dir := t.TempDir()
+	store := newFaulty(openStore(t, dir))
+	store.fail(func(op, _ string) bool { return op == "create" }) // no .opus
+	_, stop := r.recorderThatMayFail(killable(), store)
+	s := r.speaker("hall")
+	voice := speech(t, 20)
+	s.say(0, 0, voice)
+	s.end(0, 24) // five are missing
+	var last uint64
+	until(t, "closed, its gap declared", func() bool {
+		state, err := r.log.Load(t.Context(), "hall")
+		if err != nil {
+			t.Fatal(err)
+		}
+		last = state.Position
+		return state.Tracks[s.track].Closed && len(state.Tracks[s.track].Gaps) == 1
+	})
+	until(t, "stored that this is folded", func() bool { return storedPoint(t, store.Store).Events.Position >= last })
+	kill(stop, store)
+	if point := storedPoint(t, store.Store); len(point.Tracks) != 1 {
+		t.Fatalf("%+v", point)
+	}
+	r.recorder(quick(), openStore(t, dir))
+	s.leave()
+	if track := closed(t, dir, 1)[0].Tracks[0]; track.SHA256 != digest(voice...) || track.Missing() != 5 {
+		t.Errorf("%+v", track)
+	}
+}
+
 func storedPoint(t *testing.T, store *blob.Store) (c checkpoint) {
 	t.Helper()
 	data, err := store.Get(t.Context(), checkpointKey("eu"))

@@ -40,7 +40,8 @@ type knownTrack struct {
 	endKnown bool
 	endEpoch uint8
 	last     int64
-	closed   bool // the closing fact is there: nothing changes any more
+	closed   bool        // the closing fact is there: nothing changes any more
+	facts    []room.Fact // its gaps and its closing, in order
 }
 
 // knownRecording is a recording as the events tell of it.
@@ -73,9 +74,13 @@ func (rm *knownRoom) apply(e *room.Event, logRead uint64) {
 		if s := rm.tracks[fact.Track]; s != nil && !s.closed {
 			s.endKnown, s.endEpoch, s.last = true, fact.Epoch, fact.Last
 		}
+	case room.GapDeclared:
+		if s := rm.tracks[fact.Track]; s != nil {
+			s.facts = append(s.facts, fact)
+		}
 	case room.TrackClosed:
 		if s := rm.tracks[fact.Track]; s != nil {
-			s.closed = true
+			s.closed, s.facts = true, append(s.facts, fact)
 		}
 	case room.RecordingStarted:
 		rm.asked = time.Time{}
@@ -134,8 +139,8 @@ func (rm *knownRoom) recordingStarted(e *room.Event, fact room.RecordingStarted)
 
 func (rm *knownRoom) noteEnds(e *room.Event) {
 	rm.live = slices.DeleteFunc(rm.live, func(id string) bool {
-		track, s := rm.state.Tracks[id], rm.tracks[id]
-		if !track.Ended {
+		s := rm.tracks[id]
+		if track := rm.state.Tracks[id]; !track.Ended {
 			return false
 		}
 		s.over, s.overAt = e.Position, e.At
