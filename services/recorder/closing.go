@@ -12,7 +12,7 @@ import (
 
 // closable takes out the segments that are full, given that the log has been read up to a position.
 func (f *follow) closable(read uint64) []*recording.Segment {
-	if !f.ended.IsZero() && f.closing == nil {
+	if f.ended && f.closing == nil {
 		return nil
 	}
 	var out []*recording.Segment

@@ -153,7 +153,7 @@ func (f *fold) member(ctx context.Context, rm *knownRoom, rec *knownRecording, t
 		if fo.noticed.IsZero() {
 			fo.noticed = time.Now()
 		}
-		fo.end(s.overAt, s.endKnown, s.endEpoch, s.last)
+		fo.end(s.endKnown, s.endEpoch, s.last)
 	}
 	return nil
 }
@@ -180,7 +180,7 @@ func (f *fold) follow(rm *knownRoom, track string) *follow {
 	s := rm.tracks[track]
 	fo := newFollow(rm.name, s.info, s.handle)
 	if s.over != 0 {
-		fo.end(s.overAt, s.endKnown, s.endEpoch, s.last)
+		fo.end(s.endKnown, s.endEpoch, s.last)
 		fo.noticed = time.Now()
 	}
 	for _, fact := range s.facts {

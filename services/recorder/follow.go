@@ -29,8 +29,8 @@ type follow struct {
 	gaps       []room.GapDeclared // in the order of the log
 	frames     int64              // in closed segments
 
-	ended    time.Time // when, by the clock of the event's writer; zero: it goes on
-	endKnown bool      // the speaker said how it ended
+	ended    bool
+	endKnown bool // the speaker said how it ended
 	endEpoch uint8
 	last     int64
 	closing  *closing
@@ -133,8 +133,8 @@ func (f *follow) refused(id uint8, seq uint32, pos uint64) bool {
 func strong(g room.GapDeclared) bool { return g.Through > 0 }
 
 // end notes that the track is over.
-func (f *follow) end(at time.Time, known bool, id uint8, last int64) {
-	f.ended, f.endKnown, f.endEpoch, f.last = at, known, id, last
+func (f *follow) end(known bool, id uint8, last int64) {
+	f.ended, f.endKnown, f.endEpoch, f.last = true, known, id, last
 }
 
 // fact folds what is said of the track's frames.
@@ -182,7 +182,7 @@ const maxOpen = 64
 // putAside keeps the track's memory bounded: what has waited longest is forgotten, and read from the log again when the track is
 // over. While a track is being closed nothing is put aside.
 func (f *follow) putAside(most int) {
-	if !f.ended.IsZero() {
+	if f.ended {
 		return
 	}
 	open := 0

@@ -7,7 +7,6 @@ import (
 	"reflect"
 	"slices"
 	"testing"
-	"time"
 
 	"airloom/internal/frame"
 	"airloom/internal/recording"
@@ -196,7 +195,7 @@ func someHistory(t *testing.T, random *rand.Rand) (out []entry) {
 		}
 	}
 	known, last := random.IntN(2) == 0, int64(seq)+int64(random.IntN(30))-1
-	event(func(f *follow) { f.end(time.Now(), known, epoch, last) })
+	event(func(f *follow) { f.end(known, epoch, last) })
 	for range random.IntN(3) {
 		if len(held) > 0 {
 			pack(held[0])
@@ -225,11 +224,11 @@ func TestLastSeq(t *testing.T) {
 		{"nothing", func(*follow) {}, -1},
 		{"the highest seq", func(f *follow) { f.add(1, audio(t, 0, 40, 10)) }, 49},
 		{"silence counts", func(f *follow) { f.add(1, silence(t, 0, 0, 700)) }, 699},
-		{"what the speaker said", func(f *follow) { f.add(1, audio(t, 0, 0, 10)); f.end(time.Now(), true, 0, 99) }, 99},
-		{"nothing came of it", func(f *follow) { f.end(time.Now(), true, 0, 99) }, 99},
-		{"more came than was said", func(f *follow) { f.add(1, audio(t, 0, 0, 10)); f.end(time.Now(), true, 0, 3) }, 9},
-		{"a wild claim", func(f *follow) { f.add(1, audio(t, 0, 0, 10)); f.end(time.Now(), true, 0, frame.MaxSeq) }, 9},
-		{"of another epoch", func(f *follow) { f.add(1, audio(t, 0, 0, 10)); f.end(time.Now(), true, 1, 99) }, 9},
+		{"what the speaker said", func(f *follow) { f.add(1, audio(t, 0, 0, 10)); f.end(true, 0, 99) }, 99},
+		{"nothing came of it", func(f *follow) { f.end(true, 0, 99) }, 99},
+		{"more came than was said", func(f *follow) { f.add(1, audio(t, 0, 0, 10)); f.end(true, 0, 3) }, 9},
+		{"a wild claim", func(f *follow) { f.add(1, audio(t, 0, 0, 10)); f.end(true, 0, frame.MaxSeq) }, 9},
+		{"of another epoch", func(f *follow) { f.add(1, audio(t, 0, 0, 10)); f.end(true, 1, 99) }, 9},
 	} {
 		f := testFollow()
 		c.do(f)
@@ -244,7 +243,7 @@ func TestASegmentWithNothingInItIsNotStored(t *testing.T) {
 	f := testFollow()
 	f.add(1, audio(t, 0, 0, 1))
 	f.add(2, audio(t, 0, 1600, 1))
-	f.end(time.Now(), true, 0, 1600)
+	f.end(true, 0, 1600)
 	f.settle(2)
 	for _, g := range f.undeclared(2) {
 		f.declare(g)

@@ -104,6 +104,33 @@ func TestKilledBetweenClosingAndFile(t *testing.T) {
 	}
 }
 
+// Row 92: an edge whose clock is an hour behind ends a session; what it still had to log, and acked, is in the recording.
+func TestRow92ClocksOfEdgesShortenNoGrace(t *testing.T) {
+	r := newRegion(t)
+	dir := t.TempDir()
+	store := openStore(t, dir)
+	cfg := quick()
+	cfg.Grace = 2 * time.Second
+	r.recorder(cfg, store)
+	s := r.speaker("hall")
+	voice := speech(t, 40)
+	s.say(0, 0, voice[:20])
+	left := room.Event{Room: "hall", At: time.Now().Add(-time.Hour), By: "late-edge", Fact: room.Left{Session: s.session, Reason: room.Timeout}}
+	body, err := json.Marshal(left)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ack, err := r.edge.JetStream().Publish(t.Context(), subject.Event("eu", "hall", "session", s.session), body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the end is folded", func() bool { return storedPoint(t, store).Events.Position >= ack.Sequence })
+	s.say(0, 20, voice[20:])
+	if track := closed(t, dir, 1)[0].Tracks[0]; track.SHA256 != digest(voice...) || track.Missing() != 0 {
+		t.Errorf("%+v", track)
+	}
+}
+
 func storedPoint(t *testing.T, store *blob.Store) (c checkpoint) {
 	t.Helper()
 	data, err := store.Get(t.Context(), checkpointKey("eu"))

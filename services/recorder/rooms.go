@@ -36,7 +36,6 @@ type knownTrack struct {
 	position uint64 // of track.started
 	logRead  uint64 // how far the audio log had been read then: all its packs lie behind; 0: not known
 	over     uint64 // position of the event that ended it; 0: it goes on
-	overAt   time.Time
 	endKnown bool
 	endEpoch uint8
 	last     int64
@@ -143,7 +142,7 @@ func (rm *knownRoom) noteEnds(e *room.Event) {
 		if track := rm.state.Tracks[id]; !track.Ended {
 			return false
 		}
-		s.over, s.overAt = e.Position, e.At
+		s.over = e.Position
 		return true
 	})
 }

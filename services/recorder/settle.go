@@ -24,7 +24,7 @@ func (f *fold) settle(ctx, work context.Context) error {
 		}
 	}
 	for _, fo := range f.follows {
-		if fo.ended.IsZero() || fo.rendering {
+		if !fo.ended || fo.rendering {
 			continue
 		}
 		if err := f.settleTrack(ctx, work, fo); err != nil {
@@ -98,10 +98,10 @@ func decide(s *room.State, fact room.Fact) (room.Draft, error) {
 	return room.Draft{}, room.ErrForbidden
 }
 
-// graceIsOver counts from the track's end; what ended while no recorder was up has had its time.
-func (fo *follow) graceIsOver(grace time.Duration) bool {
-	return time.Since(fo.noticed) >= min(grace, max(0, grace-fo.noticed.Sub(fo.ended)))
-}
+// graceIsOver counts from when this recorder saw the track's end, by one clock that never jumps: the times of the event's writer and
+// of the servers are other machines', and where they are off, sound that was acked would be left out. What ended while no
+// recorder was up waits once more, which costs nobody anything.
+func (fo *follow) graceIsOver(grace time.Duration) bool { return time.Since(fo.noticed) >= grace }
 
 // whole says that the speaker told the end and nothing is missing up to there.
 func (fo *follow) whole() bool {
