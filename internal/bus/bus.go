@@ -35,10 +35,11 @@ type Config struct {
 // Bus is a connection to NATS. It reconnects for ever and never buffers while it is away: live sound must not
 // arrive late, and what must not be lost waits in its owner's outbox.
 type Bus struct {
-	conn *nats.Conn
-	js   jetstream.JetStream
-	role Role
-	up   atomic.Bool // what watch saw last
+	conn   *nats.Conn
+	js     jetstream.JetStream
+	role   Role
+	logger *slog.Logger
+	up     atomic.Bool // what watch saw last
 }
 
 // ErrAway is returned by Publish and PublishMsg while there is no connection.
@@ -59,7 +60,7 @@ func Connect(ctx context.Context, cfg Config, logger *slog.Logger) (*Bus, error)
 				conn.Close()
 				return nil, fmt.Errorf("open JetStream: %w", err)
 			}
-			b := &Bus{conn: conn, js: js, role: cfg.Role}
+			b := &Bus{conn: conn, js: js, role: cfg.Role, logger: logger}
 			b.watch()
 			return b, nil
 		}
