@@ -32,6 +32,9 @@ func (f *fold) event(ctx context.Context, m message) error {
 		defer span.End()
 	}
 	rm, err := f.room(ctx, e.Room, e.Position)
+	if err == nil && rm.lacks(e.Fact) {
+		rm, err = f.foldAnew(ctx, rm, e.Position)
+	}
 	if err != nil {
 		return err
 	}
@@ -55,8 +58,17 @@ func (f *fold) room(ctx context.Context, name string, before uint64) (*knownRoom
 	if rm := f.rooms[name]; rm != nil {
 		return rm, nil
 	}
-	rm := newKnownRoom(f.r.log.NewState(name))
-	err := f.insist(ctx, "load room "+name, func() error {
+	rm, err := f.load(ctx, name, before)
+	if err != nil {
+		return nil, err
+	}
+	f.rooms[name] = rm
+	return rm, nil
+}
+
+// load folds a room up to a position. Its recordings count as finished: a room with one that is not stays among those known.
+func (f *fold) load(ctx context.Context, name string, before uint64) (rm *knownRoom, err error) {
+	err = f.insist(ctx, "load room "+name, func() error {
 		rm = newKnownRoom(f.r.log.NewState(name))
 		err := f.r.log.Events(ctx, name, 0, func(e *room.Event) error {
 			if e.Position >= before {
@@ -74,9 +86,8 @@ func (f *fold) room(ctx context.Context, name string, before uint64) (*knownRoom
 		return nil, err
 	}
 	for _, rec := range rm.recordings {
-		rec.finished = true // a room with a recording that is not finished is never forgotten
+		rec.finished = true
 	}
-	f.rooms[name] = rm
 	return rm, nil
 }
 
@@ -131,6 +142,7 @@ func (f *fold) sync(ctx context.Context, rm *knownRoom) error {
 			return err
 		}
 	}
+	rm.forget()
 	return nil
 }
 

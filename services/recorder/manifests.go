@@ -20,7 +20,9 @@ func (f *fold) finish(ctx context.Context, done rendered) error {
 	fo := done.follow
 	rm := f.rooms[fo.room]
 	for id, track := range done.tracks {
-		rm.recording(id).done[track.Track] = track
+		if rec := rm.recording(id); rec != nil { // else it is finished: the track is rendered once more for another one
+			rec.done[track.Track] = track
+		}
 	}
 	if len(done.tracks) < len(fo.recordings) { // another recording wants it since
 		fo.rendering = false

@@ -27,6 +27,9 @@ type knownRoom struct {
 
 	unrecorded []string  // tracks that started while nothing was recorded, though the room is to be recorded
 	asked      time.Time // when a recording event was appended, or refused because of a newer one, that is not folded yet
+
+	enough    int    // forget does nothing while no more tracks and recordings are known
+	forgotten uint64 // up to this position tracks ended that are forgotten
 }
 
 // knownTrack is a track as the events tell of it.
@@ -58,7 +61,7 @@ type knownRecording struct {
 }
 
 func newKnownRoom(state *room.State) *knownRoom {
-	state.KeepOver = true // closing them may take long
+	state.KeepOver = true // it is told what to forget: closing a track may take long
 	return &knownRoom{name: state.Room, state: state, tracks: map[string]*knownTrack{}}
 }
 
