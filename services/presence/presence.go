@@ -77,7 +77,7 @@ func (s *Service) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer unsubscribe(ears)
+	defer bus.Unsubscribe(ears)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.fold(ctx) })
 	group.Go(func() error {
@@ -100,7 +100,7 @@ func (s *Service) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer unsubscribe(answers)
+	defer bus.Unsubscribe(answers)
 	s.logger.Info("presence is ready", "instance", s.cfg.Instance)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { s.listen(ctx); return nil })

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"airloom/internal/bus"
 	"airloom/internal/query"
 	"airloom/internal/strict"
 	"airloom/internal/subject"
@@ -33,28 +34,12 @@ func (s *Service) subscribe(ears []ear) (subs []*nats.Subscription, err error) {
 			err = sub.SetPendingLimits(maxWaiting, maxWaitingBytes)
 		}
 		if err != nil {
-			unsubscribe(subs)
+			bus.Unsubscribe(subs)
 			return nil, fmt.Errorf("subscribe to %s: %w", e.on, err)
 		}
 		subs = append(subs, sub)
 	}
 	return subs, nil
-}
-
-// unsubscribe lets each subscription finish what it has received, for at most two seconds in all.
-func unsubscribe(subs []*nats.Subscription) {
-	deadline := time.After(2 * time.Second)
-	for _, sub := range subs {
-		closed := sub.StatusChanged(nats.SubscriptionClosed)
-		if err := sub.Drain(); err != nil {
-			continue // the connection is closed: nothing is left to finish
-		}
-		select {
-		case <-closed:
-		case <-deadline:
-			return
-		}
-	}
 }
 
 // answers are the requests it answers, one presence of the group each.

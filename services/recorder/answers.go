@@ -1,12 +1,10 @@
 package recorder
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,6 +14,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"airloom/internal/blob"
+	"airloom/internal/bus"
 	"airloom/internal/query"
 	"airloom/internal/recording"
 	"airloom/internal/strict"
@@ -27,20 +26,23 @@ const (
 	queue     = "recorder" // the group of which one recorder answers
 	answering = 16         // requests answered at the same time; more wait in the subscription, the newest are lost when that is full
 	within    = 10 * time.Second
-	page      = 500 // recordings in one answer
 	maxWhole  = 768 << 10
 )
 
 // answers tells of what lies in the store. It asks nobody but the store, so it also knows what other recorders made.
 type answers struct {
-	r      *Recorder
-	mu     sync.Mutex
-	closed map[string]query.Recording // closed recordings never change; bounded by how many there are
+	r       *Recorder
+	reading chan struct{} // places for manifests being read for lists, of all requests together
+	known   *summaries
+}
+
+func newAnswers(r *Recorder) *answers {
+	return &answers{r: r, reading: make(chan struct{}, 16), known: newSummaries(maxKnown)}
 }
 
 // answer answers requests until ctx ends.
 func (r *Recorder) answer(ctx context.Context) error {
-	a := &answers{r: r, closed: map[string]query.Recording{}}
+	a := newAnswers(r)
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var running sync.WaitGroup
@@ -63,26 +65,9 @@ func (r *Recorder) answer(ctx context.Context) error {
 	}
 	<-ctx.Done()
 	time.AfterFunc(within, stop)
-	unsubscribe(subs)
+	bus.Unsubscribe(subs)
 	running.Wait()
 	return ctx.Err()
-}
-
-// unsubscribe lets each subscription hand on what it has received, for at most two seconds in all: a request that is
-// dropped would keep who asked waiting.
-func unsubscribe(subs []*nats.Subscription) {
-	deadline := time.After(2 * time.Second)
-	for _, sub := range subs {
-		closed := sub.StatusChanged(nats.SubscriptionClosed)
-		if err := sub.Drain(); err != nil {
-			continue // the connection is closed: nothing is left to finish
-		}
-		select {
-		case <-closed:
-		case <-deadline:
-			return
-		}
-	}
 }
 
 func (a *answers) handle(ctx context.Context, on string, msg *nats.Msg, handle func(context.Context, *nats.Msg) (*nats.Msg, error)) {
@@ -127,96 +112,6 @@ func question(msg *nats.Msg, into any) error {
 func answered(v any) (*nats.Msg, error) {
 	data, err := json.Marshal(v)
 	return &nats.Msg{Data: data}, err
-}
-
-// list gives recordings, the newest first.
-func (a *answers) list(ctx context.Context, msg *nats.Msg) (*nats.Msg, error) {
-	var q query.RecordingsQuestion
-	if err := question(msg, &q); err != nil {
-		return nil, err
-	}
-	ids, err := a.ids(ctx)
-	if err != nil {
-		return nil, err
-	}
-	out := query.Recordings{Recordings: []query.Recording{}}
-	size := 0
-	for _, id := range ids {
-		if q.After != "" && id >= q.After {
-			continue
-		}
-		one, err := a.summary(ctx, id)
-		if errors.Is(err, blob.ErrNotExist) {
-			continue // begun, and not told of yet
-		}
-		if err != nil {
-			return nil, err
-		}
-		if q.Room != "" && one.Room != q.Room {
-			continue
-		}
-		size += 300 + 250*len(one.Tracks)
-		if len(out.Recordings) == page || size > maxWhole && len(out.Recordings) > 0 {
-			out.More = true
-			break
-		}
-		out.Recordings = append(out.Recordings, one)
-	}
-	return answered(out)
-}
-
-// ids are those of all recordings in the store, the newest first: ids begin with the time.
-func (a *answers) ids(ctx context.Context) (ids []string, err error) {
-	for o, err := range a.r.store.List(ctx, recording.Root) {
-		if err != nil {
-			return nil, err
-		}
-		id, isDir := strings.CutSuffix(strings.TrimPrefix(o.Key, recording.Root), "/")
-		if isDir && subject.ID(id) == nil {
-			ids = append(ids, id)
-		}
-	}
-	slices.SortFunc(ids, func(x, y string) int { return cmp.Compare(y, x) })
-	return ids, nil
-}
-
-func (a *answers) summary(ctx context.Context, id string) (query.Recording, error) {
-	a.mu.Lock()
-	known, ok := a.closed[id]
-	a.mu.Unlock()
-	if ok {
-		return known, nil
-	}
-	data, err := a.manifest(ctx, id)
-	if err != nil {
-		return query.Recording{}, err
-	}
-	var m recording.Manifest
-	if err := json.Unmarshal(data, &m); err != nil {
-		return query.Recording{}, err
-	}
-	one := summary(&m)
-	if m.State == recording.Closed {
-		a.mu.Lock()
-		a.closed[id] = one
-		a.mu.Unlock()
-	}
-	return one, nil
-}
-
-func summary(m *recording.Manifest) query.Recording {
-	one := query.Recording{
-		Recording: m.Recording, Room: m.Room, State: string(m.State), Started: m.Started, Stopped: m.Stopped, Tracks: []query.RecordedTrack{},
-	}
-	for i := range m.Tracks {
-		t := &m.Tracks[i]
-		one.Seconds = max(one.Seconds, t.Seconds)
-		one.Tracks = append(one.Tracks, query.RecordedTrack{
-			Track: t.Track, Identity: t.Identity, Name: t.Name, Label: t.Label, Frames: t.Frames, Missing: t.Missing(),
-			Seconds: t.Seconds, File: t.File, Bytes: t.Bytes,
-		})
-	}
-	return one
 }
 
 // manifest reads the closed manifest, or else the open one.
