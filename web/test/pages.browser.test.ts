@@ -41,6 +41,18 @@ test.each(['light', 'dark'] as const)('no complaint from axe, one main and one h
   await check(`${colorScheme} over`)
 })
 
+test('what is told in passing moves nothing', async () => {
+  await ann.page.setViewportSize({ width: 1_280, height: 800 })
+  await goLive(ann, edge, 'note')
+  const top = () => ann.page.locator('.people').evaluate((people) => people.getBoundingClientRect().top)
+  const before = await top()
+  await ann.page.click('text=Copy link')
+  await ann.page.waitForSelector('[data-banner=note]')
+  expect(await top()).toBe(before)
+  await ann.page.click('text=Leave')
+  await ann.page.waitForSelector('text=You left')
+})
+
 test('a room is entered, muted and left with the keyboard alone', async () => {
   const { keyboard } = ann.page
   const to = async (name: string) => {

@@ -16,11 +16,13 @@ export async function arrive(name: string, voice?: number, options: Parameters<t
 }
 
 /** To the room's page, the microphone allowed, live. */
-export async function goLive({ page, name }: Person, edge: Edge, room: string): Promise<void> {
+export async function goLive({ page, name, problems }: Person, edge: Edge, room: string): Promise<void> {
   await page.goto(`${edge.url}/room/${room}`)
   await page.fill('input[name=name]', name)
   await page.click('text=Allow the microphone')
-  await page.click('button:has-text("Go live")')
+  await page.click('button:has-text("Go live")').catch(async (error: Error) => {
+    throw new Error(`${error.message}\nthe page: ${await page.locator('main').innerText()}\nits problems: ${problems.join(' ')}`)
+  })
   await page.waitForSelector('button:has-text("Mute")')
 }
 

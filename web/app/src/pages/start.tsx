@@ -98,7 +98,7 @@ export function StartPage() {
 }
 
 function RoomCard({ room }: { room: RoomSummary }) {
-  const people = room.present === 1 ? '1 person' : `${room.present} people`
+  const people = room.present === 0 ? 'Nobody' : room.present === 1 ? '1 person' : `${room.present} people`
   const seats = room.capacity > 0 ? ` of ${room.capacity}` : ''
   return (
     <li class="room-card" data-room={room.room}>
@@ -111,7 +111,8 @@ function RoomCard({ room }: { room: RoomSummary }) {
       </div>
       <p class="room-facts">
         {people}
-        {seats} here{room.away > 0 && `, ${room.away} away`} · {room.tracks} live
+        {seats} here{room.away > 0 && `, ${room.away} away`}
+        {room.tracks > 0 && ` · ${room.tracks} live`}
       </p>
       <div class="room-foot">
         {room.recording ? <span class="badge keep-record">{KEEP.record.mark} now</span> : <KeepBadge keep={room.keep} />}
