@@ -197,9 +197,6 @@ func (h *hub) fact(p subject.Parsed, msg *nats.Msg) {
 		h.broken = fmt.Errorf("%w: %w", errBroken, err)
 		return
 	}
-	if e == nil {
-		return
-	}
 	before, _ := strconv.ParseUint(msg.Header.Get(jetstream.LastSequenceHeader), 10, 64)
 	h.mu.Lock()
 	defer h.mu.Unlock()
