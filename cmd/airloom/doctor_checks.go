@@ -118,7 +118,7 @@ func checkNATS(ctx context.Context, url string) finding {
 	f := finding{Check: "nats", Required: true}
 	connected, err := bus.Connect(ctx, bus.Config{URL: url, Name: "airloom doctor", Role: bus.Admin, Wait: 3 * time.Second}, slog.New(slog.DiscardHandler))
 	if err != nil {
-		f.Found, f.Todo = err.Error(), "Start nats-server with JetStream, or mend --nats."
+		f.Found, f.Todo = err.Error(), "Start nats-server with JetStream (docs/operations.md), or mend --nats."
 		return f
 	}
 	defer connected.Close()
@@ -127,6 +127,7 @@ func checkNATS(ctx context.Context, url string) finding {
 		return f
 	}
 	f.OK, f.Found = true, fmt.Sprintf("nats-server %s with JetStream", connected.Conn().ConnectedServerVersion())
+	f.Todo = "It does not tell how it syncs: see that its jetstream block says `sync_interval: always`, or an ack does not mean that it is on disk."
 	return f
 }
 

@@ -188,6 +188,7 @@ func (c *upCmd) announce(p *program, l net.Listener, keys *auth.Keys, dir string
 		}
 		fmt.Fprintf(p.out, "open  %s/#invite=%s\n", reachable(url), token)
 		fmt.Fprintln(p.out, "      this link opens every room to its bearer for 24 hours: keep it to yourself")
+		fmt.Fprintln(p.out, "note  browsers open microphones only on https or localhost: put a TLS proxy in front, and open the link with https and its name")
 	}
 	fmt.Fprintf(p.out, "data  %s\n", dir)
 	if !web.Built() {
