@@ -419,3 +419,24 @@ func TestRow31HalfOpen(t *testing.T) {
 	}
 	until(t, "it is back", func() bool { return watch.count(away(false)) > at })
 }
+
+// A speaker that was without a connection has gone on counting: its first live frame may leave out that time.
+func TestJumpAfterAnOutage(t *testing.T) {
+	s := newStage(t)
+	s.say(0, 0)
+	until(t, "the first frame is taken", func() bool { return len(s.listener.heard()) == 1 })
+	var own *track
+	for _, session := range s.openHubs()[0].sessionsNow() {
+		if found := session.trackByID(s.track.Track); found != nil {
+			own = found
+		}
+	}
+	own.mu.Lock()
+	own.liveAt -= int64(35 * time.Second)
+	own.mu.Unlock()
+	s.say(2000, 2000) // 40 s on
+	s.speaker.stays()
+	until(t, "it is heard", func() bool { return len(s.listener.heard()) == 2 })
+	s.speaker.tryAudio(audio(t, s.track.Handle, 0, 4000, 1, 0))
+	s.speaker.endsWith(1008)
+}

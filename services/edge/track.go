@@ -34,6 +34,7 @@ type track struct {
 	mu      sync.Mutex // guards all below
 	epoch   uint8      // the newest
 	begun   bool       // a packet of the newest epoch has come
+	liveAt  int64      // when the newest live packet came
 	next    int64      // seq after the newest live one; -1: not known, for it was another edge that heard it
 	base    mark       // seq and timestamp of the newest epoch's first packet
 	unit    uint8      // frame duration in 2.5 ms units; 0: not known yet
@@ -152,10 +153,16 @@ func (t *track) check(p *frame.Packet, now int64) (*epochLog, *refusal) {
 	if off := frame.Elapsed(expected, p.Timestamp); off > maxSkew || off < -maxSkew {
 		return nil, strike("bad_timestamp", "the timestamp is %d s from where its seq puts it", off/frame.SampleRate)
 	}
-	if !backlog && t.next >= 0 && int64(p.Seq)-t.next > int64(maxJump/samples) {
+	if !backlog && t.next >= 0 && int64(p.Seq)-t.next > t.jump(now)/int64(samples) {
 		return nil, refuse("bad_seq", closePolicy, "a jump of more than 30 s: declare a gap or begin a new epoch")
 	}
 	return log, nil
+}
+
+// jump is how many samples a live packet may leave out: 30 s, and the time since the last one, which a speaker without
+// a connection has gone on counting.
+func (t *track) jump(now int64) int64 {
+	return maxJump + (now-t.liveAt)/int64(time.Second/frame.SampleRate)
 }
 
 // tokens is what a live packet costs: declared silence may cover any time, and costs as much as a frame.
@@ -194,7 +201,7 @@ func (t *track) recall(epoch uint8, acked int64) {
 
 // live sends the packet to listeners.
 func (t *track) live(p *frame.Packet, now int64) {
-	t.next = max(t.next, int64(p.Last())+1)
+	t.next, t.liveAt = max(t.next, int64(p.Last())+1), now
 	_ = t.edge.bus.Publish(t.liveSubject, p.Raw()) // while NATS is away live sound is lost, never late
 	if p.Flags&frame.Voice != 0 && p.Kind == frame.Audio {
 		t.voiceAt = now
