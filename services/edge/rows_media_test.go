@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"airloom/internal/frame"
 	"airloom/internal/room"
 )
@@ -381,8 +383,7 @@ func (d *door) refill(p *peer) {
 	defer d.mu.Unlock()
 	for t := range d.tracks {
 		t.mu.Lock()
-		t.limiter.SetBurst(1 << 20)
-		t.limiter.SetLimit(1 << 20)
+		t.limiter.SetLimit(rate.Inf)
 		t.mu.Unlock()
 	}
 }
