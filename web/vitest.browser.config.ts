@@ -8,7 +8,6 @@ export default defineConfig({
     testTimeout: 90_000,
     hookTimeout: 60_000,
     fileParallelism: false,
-    // Real browsers in real time on a machine that others use: one stall is the machine's, two are ours. A retry is reported.
-    retry: 1,
+    retry: 0,
   },
 })
