@@ -72,3 +72,20 @@ func FuzzRoom(f *testing.F) {
 		}
 	})
 }
+
+func FuzzParse(f *testing.F) {
+	for _, s := range []string{Live("eu", "hall", "t"), Speaking("eu", "hall", "t"), Log("eu", "hall", "t"), Event("eu", "hall", "session", "s"), "live.", "....", "live.eu.1.hall.ev."} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		p := Parse(s)
+		if p.Kind == Unknown && p != (Parsed{}) {
+			t.Fatalf("Parse(%q) is unknown, and says %+v", s, p)
+		}
+		for _, part := range []string{p.Region, p.Room, p.Track, p.Entity, p.ID} {
+			if !strings.Contains(s, part) {
+				t.Fatalf("Parse(%q) made up %q", s, part)
+			}
+		}
+	})
+}
