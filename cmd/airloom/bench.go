@@ -1,5 +1,6 @@
 package main
 
 type benchCmd struct {
-	E2E benchE2ECmd `cmd:"" name:"e2e" help:"One speaker, many listeners: is every frame heard, unaltered, and how soon?"`
+	E2E    benchE2ECmd    `cmd:"" name:"e2e" help:"One speaker, many listeners: is every frame heard, unaltered, and how soon?"`
+	Ingest benchIngestCmd `cmd:"" help:"Many speakers: how soon is a frame durable and acked?"`
 }

@@ -134,6 +134,9 @@ func (s *Speaker) acked(seq int64) {
 	}
 	backlog := s.out.back < s.out.backEnd
 	s.mu.Unlock()
+	if news && s.tellAcked != nil {
+		s.tellAcked(seq)
+	}
 	if news && backlog {
 		s.p.kick()
 	}

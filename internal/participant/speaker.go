@@ -22,6 +22,8 @@ type TrackConfig struct {
 	// Late publishes to the log only: every frame goes flagged Backlog, as fast as acks come back, and live listeners
 	// hear nothing.
 	Late bool
+	// Acked is told every ack that brings news: all up to seq is durable. It runs on the goroutine that reads and must not block.
+	Acked func(seq int64)
 }
 
 // Speaker publishes one track. One goroutine sends; the other methods may be called from any.
@@ -30,6 +32,8 @@ type Speaker struct {
 	id    string
 	epoch uint8
 	name  string
+
+	tellAcked func(seq int64)
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and made anew at each change that Send or End may wait for
@@ -78,7 +82,7 @@ func (p *Participant) StartTrack(ctx context.Context, cfg TrackConfig) (*Speaker
 		p: p, id: in.Track, epoch: in.Epoch, name: cfg.Name, changed: make(chan struct{}),
 		out: newOutgoing(in.Handle, in.Epoch, unit, cfg.Keep), moved: time.Now(),
 	}
-	s.out.late = cfg.Late
+	s.out.late, s.tellAcked = cfg.Late, cfg.Acked
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.err != nil {
