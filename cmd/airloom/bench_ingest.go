@@ -94,7 +94,9 @@ func (c *benchIngestCmd) Run(p *program) error {
 	var sending errgroup.Group
 	for i, t := range tracks {
 		offset := unit * time.Duration(i) / time.Duration(len(tracks)) // speakers don't talk in step
-		sending.Go(func() error { return t.publish(p.ctx, frames, unit, began.Add(offset), time.Duration(c.Seconds)*time.Second) })
+		sending.Go(func() error {
+			return t.publish(p.ctx, frames, unit, began.Add(offset), time.Duration(c.Seconds)*time.Second)
+		})
 	}
 	if err := sending.Wait(); err != nil {
 		return fmt.Errorf("publish: %w", err)
