@@ -94,7 +94,7 @@ func TestAFormingClusterGetsThreeReplicas(t *testing.T) {
 	if err := <-made; err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"EV_eu", "LOG_eu"} {
+	for _, name := range []string{"EV_eu", "LOG_eu", "SNAP_eu"} {
 		stream, err := b.JetStream().Stream(ctx, name)
 		if err != nil {
 			t.Fatal(err)

@@ -37,16 +37,24 @@ type Permissions struct {
 	Respond   bool // may answer requests it received
 }
 
-// loadRooms is what folding rooms from a region's events needs: the leader's word and direct reads. That both streams are there
-// everybody may ask.
+// loadRooms is what folding rooms from a region's events needs: the leader's word, and direct reads of events and snapshots. That
+// the streams are there everybody may ask.
 func loadRooms(region string) []string {
-	events, log := subject.EventStream(region), subject.LogStream(region)
-	return []string{"$JS.API.STREAM.INFO." + events, "$JS.API.STREAM.INFO." + log, "$JS.API.STREAM.MSG.GET." + events, "$JS.API.DIRECT.GET." + events}
+	events, log, snapshots := subject.EventStream(region), subject.LogStream(region), subject.SnapshotStream(region)
+	return []string{
+		"$JS.API.STREAM.INFO." + events, "$JS.API.STREAM.INFO." + log, "$JS.API.STREAM.INFO." + snapshots,
+		"$JS.API.STREAM.MSG.GET." + events, "$JS.API.DIRECT.GET." + events, "$JS.API.DIRECT.GET." + snapshots,
+	}
 }
 
 // follow is what OpenTail needs on a stream. A wildcard stands for a whole token, so the stream's name stands here as it is.
 func follow(stream string) []string {
 	return []string{"$JS.API.CONSUMER.CREATE." + stream + ".>", "$JS.API.CONSUMER.MSG.NEXT." + stream + ".*"}
+}
+
+// replicas is what Recover needs on a stream: the leader's word and direct reads, which any replica answers.
+func replicas(stream string) []string {
+	return []string{"$JS.API.STREAM.MSG.GET." + stream, "$JS.API.DIRECT.GET." + stream}
 }
 
 // PermissionsOf gives the permissions of a role in a region. Sound that was kept is for the recorder alone.
@@ -61,14 +69,14 @@ func PermissionsOf(r Role, region string) Permissions {
 		}
 	case Presence:
 		return Permissions{
-			Publish:   slices.Concat([]string{"ev.*.*.*.session.*"}, loadRooms(region), follow(subject.EventStream(region))),
+			Publish:   slices.Concat([]string{"ev.*.*.*.session.*", "snap.*.>"}, loadRooms(region), follow(subject.EventStream(region))),
 			Subscribe: []string{"hb.>", "live.*.*.*.sp.*", "live.*.*.*.ev.>", "svc.presence.*", inbox},
 			Respond:   true,
 		}
 	case Recorder:
 		return Permissions{
 			Publish: slices.Concat([]string{"ev.*.*.*.gap.*", "ev.*.*.*.recording.*"}, loadRooms(region),
-				follow(subject.EventStream(region)), follow(subject.LogStream(region))),
+				follow(subject.EventStream(region)), follow(subject.LogStream(region)), replicas(subject.LogStream(region))),
 			Subscribe: []string{"live.*.*.*.ev.>", "svc.recorder.*", inbox},
 			Respond:   true,
 		}

@@ -57,12 +57,19 @@ func configs(cfg Streams) []jetstream.StreamConfig {
 		Subjects: []string{subject.LogCapture(cfg.Region)},
 		MaxAge:   cfg.LogAge, MaxBytes: cfg.LogBytes,
 	}
-	streams := []jetstream.StreamConfig{events, log}
+	snapshots := jetstream.StreamConfig{
+		Name: subject.SnapshotStream(cfg.Region), Description: "airloom: snapshots of rooms; may be purged, which costs time only",
+		Subjects:          []string{subject.SnapshotCapture(cfg.Region)},
+		MaxMsgsPerSubject: 1, AllowAtomicPublish: true, // the parts of a large snapshot come together or not at all
+	}
+	streams := []jetstream.StreamConfig{events, log, snapshots}
 	for i := range streams {
 		s := &streams[i]
 		s.Replicas, s.Storage, s.Retention = cfg.Replicas, jetstream.FileStorage, jetstream.LimitsPolicy
 		s.Discard = jetstream.DiscardNew // refuse and tell, never drop the oldest in silence
 		s.DenyDelete, s.DenyPurge, s.AllowDirect = true, true, true
 	}
+	kept := &streams[len(streams)-1]
+	kept.Discard, kept.DenyPurge = jetstream.DiscardOld, false // a shortcut, never the truth
 	return streams
 }

@@ -82,6 +82,21 @@ func Event(region, room, kind, id string) string { return path("ev", region, roo
 // RoomEvents matches all events of one room, as filter of a consumer.
 func RoomEvents(region, room string) string { return path("ev", region, room, ">") }
 
+// Snapshot is where presence keeps the newest snapshot of a room's fold; what does not fit into one message is on
+// SnapshotPart 1, 2, ....
+func Snapshot(region, room string) string { return path("snap", region, room) }
+
+// SnapshotPart is where a further part of a large snapshot is kept.
+func SnapshotPart(region, room string, n int) string {
+	return path("snap", region, room, strconv.Itoa(n))
+}
+
+// SnapshotParts matches all further parts of one room's snapshot.
+func SnapshotParts(region, room string) string { return path("snap", region, room, "*") }
+
+// SnapshotMark is where presence says up to where the snapshots of a region hold everything. No shard is called so.
+func SnapshotMark(region string) string { return "snap." + region + ".mark" }
+
 // Speaking is where the speaker's edge says that somebody began or ceased to speak.
 func Speaking(region, room, track string) string { return path("live", region, room, "sp", track) }
 
@@ -118,6 +133,12 @@ func EventStream(region string) string { return "EV_" + region }
 // LogStream names the stream of a region's audio log.
 func LogStream(region string) string { return "LOG_" + region }
 
+// SnapshotStream names the stream of a region's snapshots.
+func SnapshotStream(region string) string { return "SNAP_" + region }
+
+// SnapshotCapture is what the stream of snapshots captures.
+func SnapshotCapture(region string) string { return "snap." + region + ".>" }
+
 // EventCapture and LogCapture are what the two streams capture; Republish is where committed events are sent.
 func EventCapture(region string) string { return "ev." + region + ".>" }
 
@@ -139,6 +160,7 @@ const (
 	Fact          // a committed event
 	Speaks        // a change of speaking of Parsed.Track
 	LogPacks      // packets in the audio log
+	Snap          // a room's snapshot; Parsed.ID is "" or the number of a further part
 )
 
 // Parsed is a subject taken apart; its strings alias the subject.
@@ -148,7 +170,7 @@ type Parsed struct {
 	Room   string
 	Track  string // Frames, Speaks, LogPacks
 	Entity string // Fact: the event's kind token, as "session"
-	ID     string // Fact: the event's id token
+	ID     string // Fact: the event's id token; Snap: the part
 }
 
 // Parse takes a subject apart; Kind is Unknown where it is none of ours. It does not allocate.
@@ -162,10 +184,13 @@ func Parse(s string) Parsed {
 	if _, rest, ok = strings.Cut(rest, "."); !ok { // the shard follows from the room
 		return Parsed{}
 	}
-	if p.Room, rest, ok = strings.Cut(rest, "."); !ok {
+	if p.Room, rest, ok = strings.Cut(rest, "."); !ok && head != "snap" {
 		return Parsed{}
 	}
 	switch head {
+	case "snap":
+		p.Kind, p.ID = Snap, rest
+		return p
 	case "live":
 		return parseLive(p, rest)
 	case "log":
