@@ -94,7 +94,7 @@ func (s *State) StartTrack(f TrackStarted) (Draft, error) {
 	switch {
 	case session == nil || !session.Present():
 		return Draft{}, ErrUnknownSession
-	case !session.Grants.Speak, s.Settings.Speak == SpeakModerators && !session.Grants.Moderate:
+	case !s.Settings.MaySpeak(session.Grants):
 		return Draft{}, ErrForbidden
 	case len(s.openTracks(session)) >= MaxTracks:
 		return Draft{}, ErrTooManyTracks
@@ -157,11 +157,19 @@ func (s *State) CloseTrack(track string, through uint64) (Draft, error) {
 	}
 }
 
-// Set decides on the room's settings.
+// Open decides that a closed room is open again, with these settings.
+func (s *State) Open(settings Settings) (Draft, error) {
+	if !s.Closed {
+		return Draft{}, ErrNothingToDo
+	}
+	return s.draft(Opened{settings}), nil
+}
+
+// Set decides on the settings of a room that is open; a closed one opens by Open only.
 func (s *State) Set(settings Settings) (Draft, error) {
 	switch {
 	case s.Closed:
-		return s.draft(Opened{settings}), nil
+		return Draft{}, ErrClosed
 	case s.LastOn("room", "settings") == 0:
 		return s.draft(Created{settings}), nil
 	case s.Settings == settings:

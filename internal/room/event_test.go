@@ -23,7 +23,7 @@ func oneOfEach() []Event {
 			Session: "s1", Identity: "ann", Name: "Ann", Grants: Grants{Listen: true, Speak: true}, Edge: "e1",
 			ResumeHash: "00ff", Agent: "airloom 1",
 		},
-		Moved{Session: "s1", Edge: "e2"}, Away{Session: "s1", Edge: "e2", Reason: SocketLost}, Left{Session: "s1", Reason: Bye},
+		Moved{Session: "s1", Edge: "e2"}, Granted{Session: "s1", Grants: Grants{Listen: true}, By: "bob"}, Away{Session: "s1", Edge: "e2", Reason: SocketLost}, Left{Session: "s1", Reason: Bye},
 		TrackStarted{
 			Track: "aaaaaai", Handle: 1, Session: "s1", Name: "mic", Label: "Microphone", Channels: 1, FrameMS: 20,
 			Clock: &Clock{Timestamp: 960, UnixMicro: 1795190580123456},

@@ -10,6 +10,7 @@ var facts = map[string]func(json.RawMessage) (Fact, error){
 	"room.opened":       fact[Opened],
 	"session.joined":    fact[Joined],
 	"session.moved":     fact[Moved],
+	"session.granted":   fact[Granted],
 	"session.away":      fact[Away],
 	"session.left":      fact[Left],
 	"track.started":     fact[TrackStarted],
@@ -57,6 +58,16 @@ type Moved struct {
 	Session string `json:"session"`
 	Edge    string `json:"edge"`
 }
+
+// Granted replaces a session's rights: they hold from here on, whatever its token says.
+type Granted struct {
+	Session string `json:"session"`
+	Grants  Grants `json:"grants"` // whole
+	By      string `json:"by"`     // identity of a moderator, or ByToken
+}
+
+// ByToken as Granted.By says that the session's own newer token has fewer rights.
+const ByToken = "token"
 
 // Away says that the session lost its socket and may resume.
 type Away struct {
@@ -171,6 +182,7 @@ func (Closed) Type() string           { return "room.closed" }
 func (Opened) Type() string           { return "room.opened" }
 func (Joined) Type() string           { return "session.joined" }
 func (Moved) Type() string            { return "session.moved" }
+func (Granted) Type() string          { return "session.granted" }
 func (Away) Type() string             { return "session.away" }
 func (Left) Type() string             { return "session.left" }
 func (TrackStarted) Type() string     { return "track.started" }
@@ -189,6 +201,7 @@ func (Closed) Subject() (string, string)           { return "room", "settings" }
 func (Opened) Subject() (string, string)           { return "room", "settings" }
 func (f Joined) Subject() (string, string)         { return "session", f.Session }
 func (f Moved) Subject() (string, string)          { return "session", f.Session }
+func (f Granted) Subject() (string, string)        { return "session", f.Session }
 func (f Away) Subject() (string, string)           { return "session", f.Session }
 func (f Left) Subject() (string, string)           { return "session", f.Session }
 func (f TrackStarted) Subject() (string, string)   { return "track", f.Track }

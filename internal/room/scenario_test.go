@@ -104,12 +104,28 @@ func do(t *testing.T, s *State, w []string) string {
 		d, err = s.DeclareGap(GapDeclared{Track: w[1], From: uint32(number(2)), To: uint32(number(3)), Reason: Rejected})
 	case "closetrack":
 		d, err = s.CloseTrack(w[1], uint64(number(2)))
-	case "set": // set KEEP CAPACITY [SPEAK]
+	case "grant": // grant SESSION RIGHTS
+		d, err = s.Grant(w[1], rights(arg(2)), "mod")
+	case "token": // token SESSION RIGHTS
+		d, err = s.Narrow(w[1], rights(arg(2)))
+	case "rights": // rights SESSION [RIGHTS-OF-ITS-TOKEN]
+		token := all
+		if arg(2) != "" {
+			token = rights(arg(2))
+		}
+		g, ok := s.Rights(w[1], token)
+		if !ok {
+			return "none"
+		}
+		return letters(g)
+	case "set", "open-again": // set KEEP CAPACITY [SPEAK]
 		settings := Settings{Keep: Keep(w[1]), Capacity: number(2), Speak: SpeakGranted}
 		if arg(3) != "" {
 			settings.Speak = arg(3)
 		}
-		d, err = s.Set(settings)
+		if d, err = s.Set(settings); w[0] == "open-again" {
+			d, err = s.Open(settings)
+		}
 	case "close":
 		d, err = s.Close("over")
 	case "record":
@@ -141,6 +157,28 @@ func do(t *testing.T, s *State, w []string) string {
 		return "ok"
 	}
 	return appendTo(s, d, race)
+}
+
+// rights reads a letter for each right: l, s, r, m; - for none.
+func rights(letters string) Grants {
+	has := func(letter string) bool { return strings.Contains(letters, letter) }
+	return Grants{Listen: has("l"), Speak: has("s"), Record: has("r"), Moderate: has("m")}
+}
+
+func letters(g Grants) string {
+	word := ""
+	for _, one := range []struct {
+		letter string
+		has    bool
+	}{{"l", g.Listen}, {"s", g.Speak}, {"r", g.Record}, {"m", g.Moderate}} {
+		if one.has {
+			word += one.letter
+		}
+	}
+	if word == "" {
+		return "-"
+	}
+	return word
 }
 
 // clock is that of the events' writers.

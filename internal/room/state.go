@@ -31,14 +31,6 @@ const (
 	SpeakModerators = "moderators"
 )
 
-// Grants are the rights of a session, deny by default.
-type Grants struct {
-	Listen   bool `json:"listen"`
-	Speak    bool `json:"speak"`
-	Record   bool `json:"record"`
-	Moderate bool `json:"moderate"`
-}
-
 // State is the fold of a room's events. The zero value is not usable: see NewState.
 type State struct {
 	Room      string
@@ -64,7 +56,8 @@ type State struct {
 
 // Session is one participant's stay in the room.
 type Session struct {
-	Joined
+	Joined          // with the rights that hold now
+	Token    Grants // what of the rights the newest token still carries, as far as the log was told
 	Since    time.Time
 	Admitted bool // false: over capacity when it joined
 	Banned   bool // a moderator had removed this identity less than BanFor before
@@ -152,7 +145,8 @@ func (f Opened) apply(s *State, _ *Event)  { s.Settings, s.Closed = f.Settings, 
 func (f Closed) apply(s *State, _ *Event)  { s.Closed = true }
 
 func (f Joined) apply(s *State, e *Event) {
-	if older := s.Sessions[s.byIdentity[f.Identity]]; older != nil {
+	older := s.Sessions[s.byIdentity[f.Identity]]
+	if older != nil { // the newcomer has its seat, also in a room whose capacity was lowered below who is there
 		s.vacate(older, e)
 		older.Replaced = true
 	}
@@ -160,8 +154,10 @@ func (f Joined) apply(s *State, e *Event) {
 	if !banned {
 		delete(s.kicked, f.Identity)
 	}
-	admitted := !s.Closed && !banned && (s.Settings.Capacity == 0 || s.occupied < s.Settings.Capacity)
-	s.Sessions[f.Session] = &Session{Joined: f, Since: e.At, Admitted: admitted, Banned: banned, LastEdge: f.Edge, Order: e.Position}
+	admitted := !s.Closed && !banned && (s.Settings.Capacity == 0 || s.occupied < s.Settings.Capacity || older != nil)
+	s.Sessions[f.Session] = &Session{
+		Joined: f, Token: f.Grants, Since: e.At, Admitted: admitted, Banned: banned, LastEdge: f.Edge, Order: e.Position,
+	}
 	if f.ResumeHash != "" {
 		s.byResume[f.ResumeHash] = f.Session
 	}

@@ -87,7 +87,7 @@ func refuse(err error) error {
 	case errors.Is(err, room.ErrUnknownSession):
 		return problem.New(http.StatusNotFound, "no_such_session", "Nobody with that session is in the room.").Because(err)
 	case errors.Is(err, room.ErrClosed):
-		return problem.New(http.StatusConflict, "room_closed", "The room is closed; POST /v1/rooms opens it again.").Because(err)
+		return problem.New(http.StatusConflict, "room_closed", "The room is closed; POST /v1/rooms (or `airloom room create`) opens it again.").Because(err)
 	case errors.Is(err, room.ErrForbidden):
 		return problem.New(http.StatusConflict, "keep_none", "The room keeps nothing (keep: none), so it cannot be recorded; change its settings first.").Because(err)
 	case errors.Is(err, eventlog.ErrAway), errors.Is(err, eventlog.ErrConflict):

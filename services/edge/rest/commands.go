@@ -36,7 +36,7 @@ func (c settings) over(s room.Settings) (room.Settings, error) {
 	return s, nil
 }
 
-// createRoom creates a room or opens a closed one; for one that is open with other settings it is a conflict.
+// createRoom creates a room, or opens a closed one and says so; for one that is open with other settings it is a conflict.
 func (d *door) createRoom(w http.ResponseWriter, r *http.Request) error {
 	if _, err := d.caller(r, moderate); err != nil { // before the body is looked at
 		return err
@@ -48,21 +48,18 @@ func (d *door) createRoom(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(w, r, &ask, false); err != nil {
 		return err
 	}
-	if _, err := d.admit(r, ask.Room, moderate); err != nil {
+	claims, err := d.admit(r, ask.Room, moderate)
+	if err != nil {
 		return err
 	}
-	status := http.StatusCreated
-	return d.command(w, r, ask.Room, &status, func(s *room.State) (room.Draft, error) {
-		status = http.StatusCreated
+	return d.command(w, r, ask.Room, allowed{claims, moderate}, func(s *room.State) (room.Draft, error) {
 		wanted, err := ask.over(d.deps.Log.Defaults())
-		if err != nil {
+		switch {
+		case err != nil:
 			return room.Draft{}, err
-		}
-		if s.LastOn("room", "settings") == 0 {
-			return s.Set(wanted)
-		}
-		status = http.StatusOK
-		if !s.Closed && s.Settings != wanted {
+		case s.Closed:
+			return s.Open(wanted)
+		case s.LastOn("room", "settings") != 0 && s.Settings != wanted:
 			return room.Draft{}, problem.New(http.StatusConflict, "room_exists",
 				"The room is there with other settings; PUT /v1/rooms/%s/settings changes them.", ask.Room)
 		}
@@ -72,17 +69,15 @@ func (d *door) createRoom(w http.ResponseWriter, r *http.Request) error {
 
 func (d *door) setRoom(w http.ResponseWriter, r *http.Request) error {
 	name := r.PathValue("room")
-	if _, err := d.admit(r, name, moderate); err != nil {
+	by, err := d.enter(r, name, moderate)
+	if err != nil {
 		return err
 	}
 	var ask settings
 	if err := decode(w, r, &ask, false); err != nil {
 		return err
 	}
-	return d.command(w, r, name, nil, func(s *room.State) (room.Draft, error) {
-		if s.Closed { // new settings would open it again, which nobody asked for
-			return room.Draft{}, room.ErrClosed
-		}
+	return d.command(w, r, name, by, func(s *room.State) (room.Draft, error) {
 		wanted, err := ask.over(s.Settings)
 		if err != nil {
 			return room.Draft{}, err
@@ -93,7 +88,8 @@ func (d *door) setRoom(w http.ResponseWriter, r *http.Request) error {
 
 func (d *door) closeRoom(w http.ResponseWriter, r *http.Request) error {
 	roomName := r.PathValue("room")
-	if _, err := d.admit(r, roomName, moderate); err != nil {
+	by, err := d.enter(r, roomName, moderate)
+	if err != nil {
 		return err
 	}
 	var ask struct {
@@ -102,12 +98,12 @@ func (d *door) closeRoom(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(w, r, &ask, true); err != nil {
 		return err
 	}
-	return d.command(w, r, roomName, nil, func(s *room.State) (room.Draft, error) { return s.Close(name.Clean(ask.Reason)) })
+	return d.command(w, r, roomName, by, func(s *room.State) (room.Draft, error) { return s.Close(name.Clean(ask.Reason)) })
 }
 
 func (d *door) record(w http.ResponseWriter, r *http.Request) error {
 	roomName := r.PathValue("room")
-	claims, err := d.admit(r, roomName, record)
+	by, err := d.enter(r, roomName, record)
 	if err != nil {
 		return err
 	}
@@ -120,46 +116,65 @@ func (d *door) record(w http.ResponseWriter, r *http.Request) error {
 	if ask.On == nil {
 		return problem.New(http.StatusBadRequest, "bad_body", `Say {"on": true} or {"on": false}.`)
 	}
-	return d.command(w, r, roomName, nil, func(s *room.State) (room.Draft, error) {
+	return d.command(w, r, roomName, by, func(s *room.State) (room.Draft, error) {
 		if *ask.On && s.Closed {
 			return room.Draft{}, room.ErrClosed
 		}
-		return s.Record(*ask.On, newRecording(time.Now()), claims.Identity, 0)
+		return s.Record(*ask.On, newRecording(time.Now()), by.Identity, 0)
 	})
 }
 
 func (d *door) kick(w http.ResponseWriter, r *http.Request) error {
 	roomName, session := r.PathValue("room"), r.PathValue("session")
-	if _, err := d.admit(r, roomName, moderate); err != nil {
+	by, err := d.enter(r, roomName, moderate)
+	if err != nil {
 		return err
 	}
 	if err := subject.ID(session); err != nil {
 		return refuse(room.ErrUnknownSession)
 	}
-	return d.command(w, r, roomName, nil, func(s *room.State) (room.Draft, error) { return s.Leave(session, room.Kicked) })
+	return d.command(w, r, roomName, by, func(s *room.State) (room.Draft, error) { return s.Leave(session, room.Kicked) })
 }
 
-// command appends what decide says and answers with the room after it. What is so already is a success without an event. status,
-// where given, is read after decide has run.
-func (d *door) command(w http.ResponseWriter, r *http.Request, name string, status *int, decide func(*room.State) (room.Draft, error)) error {
+// command appends what decide says and answers with the room after it. What is so already is a success without an event.
+func (d *door) command(w http.ResponseWriter, r *http.Request, name string, by allowed, decide func(*room.State) (room.Draft, error)) error {
+	state, position, fact, err := d.decide(r, name, by, decide)
+	if err != nil {
+		return err
+	}
+	code, answer := http.StatusOK, roomAnswer{Room: state.Info(), Position: position}
+	switch fact.(type) {
+	case room.Created:
+		if r.Method == http.MethodPost { // settings that are put there for the first time are a change
+			code = http.StatusCreated
+		}
+	case room.Opened:
+		answer.Opened = true
+	}
+	return reply(w, code, answer)
+}
+
+// decide appends what f says, unless the room has taken from the caller the right to it, and gives the room after that. fact is
+// nil where it is so already.
+func (d *door) decide(r *http.Request, name string, by allowed, f func(*room.State) (room.Draft, error)) (
+	state *room.State, position uint64, fact room.Fact, err error,
+) {
 	ctx, cancel := context.WithTimeout(r.Context(), d.cfg.Patience)
 	defer cancel()
-	var draft room.Draft
-	state, position, err := d.deps.Log.Decide(ctx, name, telemetry.Traceparent(ctx), func(s *room.State) (_ room.Draft, err error) {
-		draft, err = decide(s)
+	state, position, err = d.deps.Log.Decide(ctx, name, telemetry.Traceparent(ctx), func(s *room.State) (room.Draft, error) {
+		if err := by.check(s); err != nil {
+			return room.Draft{}, err
+		}
+		draft, err := f(s)
+		fact = draft.Fact
 		return draft, err
 	})
-	code := http.StatusOK
 	switch {
 	case errors.Is(err, room.ErrNothingToDo):
-		position = state.Position
+		return state, state.Position, nil, nil
 	case err != nil:
-		return refuse(err)
-	default:
-		state.Apply(&room.Event{Room: name, At: time.Now(), Fact: draft.Fact, Position: position})
-		if status != nil {
-			code = *status
-		}
+		return nil, 0, nil, refuse(err)
 	}
-	return reply(w, code, roomAnswer{Room: state.Info(), Position: position})
+	state.Apply(&room.Event{Room: name, At: time.Now(), Fact: fact, Position: position})
+	return state, position, fact, nil
 }

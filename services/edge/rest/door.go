@@ -63,6 +63,8 @@ func (d *door) routes() []route {
 		{"GET", "/v1/rooms/{room}", d.showRoom},
 		{"GET", "/v1/rooms/{room}/participants", d.participants},
 		{"DELETE", "/v1/rooms/{room}/participants/{session}", d.kick},
+		{"PATCH", "/v1/rooms/{room}/sessions", d.grantIdentity},
+		{"PATCH", "/v1/rooms/{room}/sessions/{session}", d.grantSession},
 		{"GET", "/v1/rooms/{room}/events", d.events},
 		{"POST", "/v1/rooms/{room}/close", d.closeRoom},
 		{"PUT", "/v1/rooms/{room}/settings", d.setRoom},
@@ -107,7 +109,7 @@ func (d *door) mux() http.Handler {
 // dispatch chooses by method and answers what an API answers by itself: 405, and preflights of listed origins.
 func (d *door) dispatch(methods map[string]handle) http.Handler {
 	names := make([]string, 0, len(methods)+1)
-	for _, name := range []string{"GET", "POST", "PUT", "DELETE"} {
+	for _, name := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} {
 		if methods[name] != nil {
 			names = append(names, name)
 		}

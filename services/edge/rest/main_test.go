@@ -310,3 +310,11 @@ func (h *house) speak(roomName, session, track string, handle uint32) {
 		h.t.Fatal(err)
 	}
 }
+
+// decide appends an event as an edge would.
+func (h *house) decide(roomName string, f func(*room.State) (room.Draft, error)) {
+	h.t.Helper()
+	if _, _, err := h.log.Decide(h.t.Context(), roomName, "", f); err != nil {
+		h.t.Fatal(err)
+	}
+}

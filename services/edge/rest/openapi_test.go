@@ -200,6 +200,8 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"GET", "/v1/rooms/{room}/participants", "/v1/rooms/hall/participants", "", "/v1/rooms/H/participants", 200, 400, false},
 		{"GET", "/v1/rooms/{room}/events", "/v1/rooms/hall/events", "", "/v1/rooms/hall/events?after=-1", 200, 400, false},
 		{"PUT", "/v1/rooms/{room}/settings", "/v1/rooms/hall/settings", `{"capacity":10}`, `{"capacity":-1}`, 200, 400, false},
+		{"PATCH", "/v1/rooms/{room}/sessions", "/v1/rooms/hall/sessions", `{"identity":"bob","grants":{"speak":false}}`, `{"identity":"bob","grants":{}}`, 200, 400, false},
+		{"PATCH", "/v1/rooms/{room}/sessions/{session}", "/v1/rooms/hall/sessions/bob", `{"grants":{"moderate":true}}`, "/v1/rooms/hall/sessions/nobody", 200, 404, false},
 		{"PUT", "/v1/rooms/{room}/recording", "/v1/rooms/hall/recording", `{"on":true}`, `{}`, 200, 400, false},
 		{"DELETE", "/v1/rooms/{room}/participants/{session}", "/v1/rooms/hall/participants/bob", "", "/v1/rooms/hall/participants/nobody", 200, 404, false},
 		{"POST", "/v1/rooms/{room}/close", "/v1/rooms/hall/close", `{"reason":"late"}`, `{"why":"late"}`, 200, 400, false},
@@ -247,7 +249,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		if !x.open {
 			verdict(h.do(x.method, path, "", x.body), http.StatusUnauthorized)
 		}
-		verdict(h.do("PATCH", path, token, ""), http.StatusMethodNotAllowed)
+		verdict(h.do("PROPFIND", path, token, ""), http.StatusMethodNotAllowed)
 	}
 	part := h.do("GET", "/v1/recordings/r1/files/aaaaaab.opus", all, "", "Range", "bytes=0-3")
 	if err := c.checkAnswer("GET", "/v1/recordings/{recording}/files/{file}", part); err != nil || part.StatusCode != 206 {

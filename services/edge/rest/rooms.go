@@ -144,4 +144,5 @@ func (d *door) rosterAt(ctx context.Context, name string, at time.Time) (query.R
 type roomAnswer struct {
 	Room     room.Info `json:"room"`
 	Position uint64    `json:"position"`
+	Opened   bool      `json:"opened,omitempty"` // it was closed before
 }
