@@ -48,6 +48,7 @@ type Edge struct {
 	ctx     context.Context // of all background work; ends when Run has drained
 	stop    context.CancelFunc
 	refolds chan *hub
+	asking  chan struct{} // places for questions of the log's leader
 
 	starting sync.Mutex // guards stopped, and work against being added to while it is waited for
 	stopped  bool
@@ -69,11 +70,11 @@ func New(cfg Config, b *bus.Bus, logger *slog.Logger) (*Edge, error) {
 		log:    eventlog.New(b, cfg.Region, id, cfg.Defaults, logger),
 		limits: defaultLimits(),
 		hubs:   map[string]*hub{}, sockets: map[*socket]struct{}{}, tracks: map[*track]struct{}{},
-		joins: map[string]*rate.Limiter{}, refolds: make(chan *hub, 1024),
+		joins: map[string]*rate.Limiter{}, refolds: make(chan *hub, 1024), asking: make(chan struct{}, maxAsking),
 	}
 	e.writers = newWriters(m, &e.limits)
 	e.ctx, e.stop = context.WithCancel(context.Background())
-	e.outbox = newOutbox(b, id, m, e.tellLog)
+	e.outbox = newOutbox(busCarrier{b}, id, m, e.tellLog)
 	return e, nil
 }
 
@@ -91,6 +92,7 @@ func (e *Edge) Run(ctx context.Context) error {
 	group.Go(func() error { e.tick(groupCtx); return nil })
 	group.Go(func() error { e.heartbeat(groupCtx); return nil })
 	group.Go(func() error { e.mend(groupCtx); return nil })
+	group.Go(func() error { e.keepLeases(groupCtx); return nil })
 	select {
 	case <-ctx.Done():
 		e.drain(context.WithoutCancel(ctx))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -31,6 +32,8 @@ type hub struct {
 
 	shares []*share // one for each worker
 
+	renewing atomic.Bool // the leader is being asked: see lease.go
+
 	ready   chan struct{} // closed when opened or failed
 	openErr error
 
@@ -43,6 +46,7 @@ type hub struct {
 	moved    chan struct{} // closed and made anew whenever the fold moves on
 	conns    map[*conn]struct{}
 	sessions map[string]*session
+	leased   map[*track]struct{} // tracks of this edge whose packs go into the log
 	speaking map[string]int64 // track -> monotonic ns of the last word that it speaks
 	touched  map[string]struct{}
 	pending  bool  // a roster message is due
@@ -57,7 +61,7 @@ func newHub(e *Edge, name string) *hub {
 	h := &hub{
 		edge: e, name: name, ring: newRing(), ready: make(chan struct{}), folding: true,
 		state: e.log.NewState(name), moved: make(chan struct{}), conns: map[*conn]struct{}{},
-		sessions: map[string]*session{}, speaking: map[string]int64{}, touched: map[string]struct{}{},
+		sessions: map[string]*session{}, leased: map[*track]struct{}{}, speaking: map[string]int64{}, touched: map[string]struct{}{},
 	}
 	for _, w := range e.writers.workers {
 		h.shares = append(h.shares, &share{worker: w})
@@ -117,6 +121,7 @@ func (h *hub) refold(ctx context.Context) error {
 	}
 	for id, s := range h.sessions {
 		h.review(s, h.state.Sessions[id])
+		h.allow(s, "")
 	}
 	return nil
 }

@@ -160,8 +160,18 @@ func (h *hub) react(e *room.Event, touches []string) {
 				h.edge.leave(h, id, room.Replaced)
 			}
 		}
+	case room.TrackStarted:
+		if s := h.sessions[f.Session]; s != nil && s.movedHere && e.By != h.edge.id {
+			h.endStray(f.Track)
+		}
+	case room.Granted:
+		if s := h.sessions[f.Session]; s != nil {
+			h.allow(s, f.By)
+		}
+	case room.Created, room.Changed, room.Opened:
+		h.allowAll()
 	case room.TrackClosed:
-		h.edge.outbox.giveUp(f.Track)
+		h.edge.outbox.closed(f.Track, f.Through)
 	case room.Closed:
 		for id := range h.sessions {
 			h.edge.leave(h, id, room.RoomClosed)

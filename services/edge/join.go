@@ -51,7 +51,7 @@ func (s *socket) hello(b []byte) {
 		s.fail(refusal, r.ID)
 		return
 	}
-	if r.Listen { // not under the hub's lock: it waits for a writer's pass, and every live packet needs that lock
+	if r.Listen && session.grants().Listen { // not under the hub's lock: it waits for a writer's pass, and every live packet needs that lock
 		session.hub.listen(s.conn, true)
 	}
 	span.SetAttributes(attribute.String("airloom.session", session.id), attribute.Bool("airloom.resumed", resumed))
@@ -73,6 +73,10 @@ func (e *Edge) join(ctx context.Context, r *helloRequest) (s *session, resumed b
 			return s, s != nil, err
 		}
 	}
+	if err := r.listens(claims); err != nil {
+		e.releaseHub(h)
+		return nil, false, err
+	}
 	s, err = e.begin(ctx, h, r, claims)
 	return s, false, err
 }
@@ -93,8 +97,8 @@ func (e *Edge) admit(r *helloRequest) (auth.Claims, error) {
 	if err := claims.For(r.Room); err != nil {
 		return none, refuse("bad_room", closeForbidden, "%v", err)
 	}
-	if r.Listen && !claims.Grants.Listen {
-		return none, refuse("forbidden", closeForbidden, "this token does not allow listening")
+	if err := r.listens(claims); err != nil && r.Resume == "" {
+		return none, err
 	}
 	if len(r.Agent) > 256 || len(r.Resume) > 128 || len(r.Tracks) > room.MaxTracks {
 		return none, refuse("bad_message", closePolicy, "hello: a field is too long")
@@ -176,6 +180,7 @@ func (e *Edge) begin(ctx context.Context, h *hub, r *helloRequest, claims auth.C
 // keep puts a session into the hub, which has counted its user already. The caller holds mu.
 func (h *hub) keep(s *session) {
 	h.sessions[s.id] = s
+	h.allow(s, "")
 	h.edge.metrics.sessions.Add(1)
 }
 
@@ -204,7 +209,7 @@ func (s *socket) welcome(session *session, r *helloRequest, resumed bool) error 
 	roster := h.fullRoster()
 	s.answer(r.ID, welcomeMessage{
 		Type: "welcome", Re: r.ID, Protocol: protocolVersion, Session: session.id, Identity: session.identity, Name: session.name,
-		Resume: session.resume, Resumed: resumed, Grants: claims.Grants.Grants, Expires: claims.Expires.Unix(),
+		Resume: session.resume, Resumed: resumed, Grants: session.grants(), Expires: claims.Expires.Unix(),
 		Edge: h.edge.id, Region: h.edge.cfg.Region, UnixUS: time.Now().UnixMicro(),
 		Room: h.state.Info(), Roster: roster[0], Tracks: own,
 	})
@@ -231,10 +236,11 @@ func (e *Edge) refresh(s *session, token string) error {
 		return err
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := claims.Refreshes(s.claims); err != nil {
+	err = claims.Refreshes(s.claims)
+	s.mu.Unlock()
+	if err != nil {
 		return err
 	}
-	s.claims, s.warned = claims, false
+	s.follow(claims)
 	return nil
 }

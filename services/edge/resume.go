@@ -52,6 +52,7 @@ func (e *Edge) takeOver(ctx context.Context, s *session, said []resumeTrack) err
 		return err
 	}
 	s.restoreTracks(said)
+	s.follow(s.claims)
 	return nil
 }
 
@@ -67,9 +68,7 @@ func (e *Edge) reattach(ctx context.Context, s *session, claims auth.Claims) err
 	if err := s.moveHere(ctx); err != nil && !isAway(err) { // on the same edge nothing has to be asked of the log
 		return err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.claims, s.warned = claims, false
+	s.follow(claims)
 	return nil
 }
 
@@ -85,6 +84,7 @@ func (s *session) moveHere(ctx context.Context) error {
 // with the gaps that are declared.
 func (s *session) restoreTracks(said []resumeTrack) {
 	s.hub.mu.Lock()
+	s.movedHere = true
 	p, _ := s.hub.state.Participant(s.id)
 	gaps := map[string][]room.GapDeclared{}
 	for _, info := range p.Tracks {

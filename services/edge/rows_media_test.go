@@ -441,3 +441,24 @@ func TestJumpAfterAnOutage(t *testing.T) {
 	s.speaker.tryAudio(audio(t, s.track.Handle, 0, 4000, 1, 0))
 	s.speaker.endsWith(1008)
 }
+
+// Row 63: a speaker with two tongues. The first frame stays, and somebody is told.
+func TestRow63Equivocation(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.say(0, 9)
+	tr := s.leaseOf()
+	s.speaker.waitAck(s.track.Track, 0, 9)
+	s.speaker.sendAudio(audio(t, s.track.Handle, 0, 0, 10, frame.Backlog)) // the same again
+	s.speaker.stays()
+	clashed := func() bool { tr.mu.Lock(); defer tr.mu.Unlock(); return tr.clashAt != 0 }
+	if clashed() {
+		t.Fatal("the same bytes twice are told as two tongues")
+	}
+	s.speaker.sendAudio(raw(s.track.Handle, 4, opus(99, 40)))
+	until(t, "it is told", clashed)
+	s.speaker.stays()
+	if got := s.packs(t, "hall", s.track.Track)[4]; !bytes.Equal(got, opus(4, 40)) {
+		t.Errorf("the log has %x", got)
+	}
+}

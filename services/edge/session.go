@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -27,8 +28,11 @@ type session struct {
 	resume   string            // the secret
 	cause    trace.SpanContext // of the join: packs are linked to it
 
-	seated bool          // the fold has shown it on this edge; guarded by hub.mu
-	taken  chan struct{} // closed when it has been taken over from another edge; nil where it began here
+	seated    bool          // the fold has shown it on this edge; guarded by hub.mu
+	movedHere bool          // from another edge, and its tracks have been taken up; guarded by hub.mu
+	taken     chan struct{} // closed when it has been taken over from another edge; nil where it began here
+
+	allowed atomic.Pointer[allowance] // what it may do; see grant.go
 
 	mu     sync.Mutex // guards all below
 	conns  []*conn    // one, or two while it moves; the newest last
@@ -166,13 +170,16 @@ func (s *session) addTrack(t *track) bool {
 	over := s.over
 	if !over {
 		s.tracks[t.handle] = t
+		s.hub.leased[t] = struct{}{}
 	}
 	s.mu.Unlock()
 	s.hub.mu.Unlock()
 	if over {
 		s.edge.dropTrack(t)
+		return false
 	}
-	return !over
+	s.hub.renewSoon() // before its first pack is stored
+	return true
 }
 
 // setKept follows the room's setting whether its sound is kept.
@@ -216,13 +223,6 @@ func (s *session) ownTracks() []ownTrack {
 	}
 	slices.SortFunc(own, func(a, b ownTrack) int { return int(int64(a.Handle) - int64(b.Handle)) })
 	return own
-}
-
-// grants are the rights of the newest token.
-func (s *session) grants() room.Grants {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.claims.Grants.Grants
 }
 
 // checkToken runs once a second: a notice before the token ends, the end a while after it.

@@ -28,8 +28,8 @@ func (s *session) startTrack(ctx context.Context, r trackStartRequest) (*track, 
 		return nil, refuse("bad_track", 0, "a track has 1 or 2 channels, not %d", r.Channels)
 	case !slices.Contains(frameDurations, r.FrameMS):
 		return nil, refuse("bad_track", 0, "frame_ms is %g: use one of %v", r.FrameMS, frameDurations)
-	case !s.grants().Speak:
-		return nil, refuse("forbidden", 0, "this token does not allow speaking")
+	case !s.allowed.Load().speaks:
+		return nil, refuse("forbidden", 0, "you may not speak in this room: your token, a moderator or the room's settings do not allow it")
 	}
 	ctx, span := tracer.Start(ctx, "edge.track.start", trace.WithLinks(trace.Link{SpanContext: s.cause}),
 		trace.WithAttributes(attribute.String("airloom.room", s.hub.name), attribute.String("airloom.session", s.id)))
@@ -51,10 +51,19 @@ func (s *session) startTrack(ctx context.Context, r trackStartRequest) (*track, 
 	if !s.addTrack(t) {
 		return nil, room.ErrUnknownSession
 	}
+	s.recheck()
 	if s.edge.outbox.isAway() && s.hub.info().Keep != room.KeepNone {
 		s.send(text(logMessage{Type: "log", State: "away"}))
 	}
 	return t, nil
+}
+
+// endStray ends a track that the edge which had the session before was still appending when the session had moved here: its speaker
+// was not told of it, and has asked here again.
+func (h *hub) endStray(track string) {
+	h.edge.until(h, "track.ended", func(state *room.State) (room.Draft, error) {
+		return state.EndTrack(room.TrackEnded{Track: track, Last: -1})
+	})
 }
 
 func (s *session) mute(ctx context.Context, id string, muted bool) error {

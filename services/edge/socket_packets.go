@@ -15,8 +15,8 @@ func (s *socket) packets(b []byte) {
 	case session == nil:
 		s.fail(refuse("bad_message", closePolicy, "packets before hello"), 0)
 		return
-	case !session.grants().Speak:
-		s.strike(strike("forbidden", "this token does not allow speaking"), closeForbidden, 0)
+	case !session.allowed.Load().speaks:
+		s.unheard(session)
 		return
 	}
 	now := nanotime()

@@ -2,11 +2,13 @@ package edge
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
 
 	"airloom/internal/frame"
+	"airloom/internal/plant"
 	"airloom/internal/room"
 	"airloom/internal/subject"
 )
@@ -31,6 +33,8 @@ type track struct {
 
 	liveSubject, logSubject, speakSubject string
 
+	known atomic.Pointer[moment] // when the log's leader was last asked and knew the track as open; nil: never
+
 	mu      sync.Mutex // guards all below
 	epoch   uint8      // the newest
 	begun   bool       // a packet of the newest epoch has come
@@ -51,6 +55,7 @@ type track struct {
 	ending  bool // live frames are over; backlog may still come
 	ended   bool
 	gaps    int             // that the speaker has declared
+	clashAt int64           // when an equivocation was last logged
 	waiters []chan struct{} // woken by every ack
 }
 
@@ -64,6 +69,7 @@ type epochLog struct {
 	lost     int64        // lowest seq that the outbox had no room for; -1: none
 	told     int64        // monotonic ns of the last ack
 	due      bool         // there is more to tell
+	prints   *prints      // of the newest frames; nil: none yet
 }
 
 func newTrack(s *session, info room.TrackInfo) *track {
@@ -105,6 +111,7 @@ func (t *track) take(p *frame.Packet, now int64) *refusal {
 	if r != nil {
 		return r
 	}
+	t.look(log, p, now)
 	if log.received.Add(p.Seq, p.Last()) == 0 { // it is here already: say again how far the log is
 		log.due = log.acked >= 0
 		return nil
@@ -264,9 +271,13 @@ func (t *track) post(data []byte, epoch uint8, first, last uint32, born int64) {
 		t.traceAt = born
 		p.traceparent = t.session.tracePack(t, epoch, first, last)
 	}
-	if !t.edge.outbox.add(p) {
-		if log := t.epochs[epoch]; log != nil && (log.lost < 0 || int64(first) < log.lost) {
-			log.lost = int64(first)
-		}
+	taken, log := t.edge.outbox.add(p), t.epochs[epoch]
+	switch {
+	case log == nil:
+	case !taken && (log.lost < 0 || int64(first) < log.lost):
+		log.lost = int64(first)
+	case taken && plant.On(plant.AckEarly):
+		log.durable.Add(first, last)
+		t.advance(epoch, log, born)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"airloom/internal/room"
 	"airloom/internal/subject"
 )
 
@@ -36,7 +37,7 @@ func (c Config) withDefaults() Config {
 		value time.Duration
 	}{
 		{&c.Gather, 100 * time.Millisecond}, {&c.Checkpoint, 5 * time.Second}, {&c.Live, 3 * time.Second},
-		{&c.Grace, 5 * time.Second}, {&c.Retry, 5 * time.Second}, {&c.Drain, 20 * time.Second},
+		{&c.Grace, room.Grace}, {&c.Retry, 5 * time.Second}, {&c.Drain, 20 * time.Second},
 	} {
 		if *d.field == 0 {
 			*d.field = d.value

@@ -1,0 +1,129 @@
+package edge
+
+import (
+	"context"
+	"time"
+
+	"airloom/internal/room"
+)
+
+// A lease is what lets an edge ack: the proof that the log still counts what it is given for a track.
+//
+// Recorders leave a track open for room.Grace after they have seen its end, by their own clocks, before they fix what counts of it.
+// So a pack that is known to be stored within less than that time after the log's leader knew the track as open is
+// in every recording, whatever this edge has missed since. The leader is asked again and again; each answer is worth limits.lease,
+// counted from when the question was asked. A process that was frozen finds its leases run out.
+// See docs/adr/0004-proof-rewind-snapshots.md.
+
+const maxAsking = 32 // rooms whose leader is asked at the same time
+
+// moment is one reading of both clocks: the monotonic one stands still while a machine sleeps, the other one may be set.
+type moment struct {
+	mono int64
+	wall time.Time
+}
+
+func momentNow() moment { return moment{nanotime(), time.Now().Round(0)} }
+
+// within says that less than d has passed by either clock.
+func (m moment) within(d time.Duration) bool {
+	now := momentNow()
+	return now.mono-m.mono < int64(d) && now.wall.Sub(m.wall) < d
+}
+
+// leased says whether a PubAck that has arrived counts.
+func (t *track) leased() bool {
+	known := t.known.Load()
+	return known != nil && known.within(t.edge.limits.lease)
+}
+
+// keepLeases renews the leases of all rooms from which packs go into the log, until ctx ends.
+func (e *Edge) keepLeases(ctx context.Context) {
+	ticker := time.NewTicker(e.limits.renew)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		for _, h := range e.openHubs() {
+			h.renewSoon()
+		}
+	}
+}
+
+// renewSoon asks the leader in the background, unless nobody needs it or it is being asked.
+func (h *hub) renewSoon() {
+	h.mu.Lock()
+	needed := len(h.leased) > 0
+	kept := h.state.Settings.Keep != room.KeepNone
+	h.mu.Unlock()
+	if !needed || !kept && h.edge.outbox.empty() || !h.renewing.CompareAndSwap(false, true) {
+		return
+	}
+	started := h.edge.background(func(ctx context.Context) {
+		defer h.renewing.Store(false)
+		select {
+		case h.edge.asking <- struct{}{}:
+			defer func() { <-h.edge.asking }()
+			h.renew(ctx)
+		case <-ctx.Done():
+		}
+	})
+	if !started {
+		h.renewing.Store(false)
+	}
+}
+
+// renew compares the fold with the log's leader, and notes for the room's tracks that they were open when it was asked.
+func (h *hub) renew(ctx context.Context) {
+	asked := momentNow()
+	last, err := h.edge.log.LastPosition(ctx, h.name)
+	if err != nil {
+		return // the log is away: acks wait
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	if err := h.waitFor(ctx, last); err != nil {
+		if h.edge.ctx.Err() == nil {
+			h.edge.refoldSoon(h)
+		}
+		return
+	}
+	h.agree(asked, last)
+}
+
+// agree extends the leases of the tracks that the fold, which has all that the leader had when it was asked, knows as open. Of those that
+// are over it forgets what the log has closed; what is not closed yet goes on waiting for that.
+func (h *hub) agree(asked moment, last uint64) {
+	h.mu.Lock()
+	if h.folding || h.broken != nil || h.state.Position < last || !asked.within(h.edge.limits.lease) {
+		h.mu.Unlock()
+		return
+	}
+	var open []*track
+	for t := range h.leased {
+		known := h.state.Tracks[t.id]
+		switch {
+		case known != nil && !known.Ended:
+			t.known.Store(&asked)
+			open = append(open, t)
+		case known == nil, known.Closed: // that it happened was missed, and with it up to where
+			h.edge.outbox.closed(t.id, 0)
+		}
+		if t.isEnded() && !h.edge.outbox.has(t) {
+			delete(h.leased, t)
+		}
+	}
+	h.mu.Unlock()
+	for _, t := range open {
+		h.edge.outbox.release(t)
+	}
+}
+
+func (t *track) isEnded() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.ended
+}
