@@ -70,7 +70,18 @@ func stopAtReconnect(conn *nats.Conn, messages jetstream.MessagesContext) (forge
 
 // Next gives the next message. Every error is final and wraps ErrTail.
 func (t *Tail) Next() (jetstream.Msg, *jetstream.MsgMetadata, error) {
-	msg, err := t.messages.Next()
+	return t.next(0)
+}
+
+// next is Next with a bound, after which it says nats.ErrTimeout and goes on at the next call; 0: none.
+func (t *Tail) next(within time.Duration) (jetstream.Msg, *jetstream.MsgMetadata, error) {
+	var msg jetstream.Msg
+	var err error
+	if within > 0 {
+		msg, err = t.messages.Next(jetstream.NextMaxWait(within))
+	} else {
+		msg, err = t.messages.Next()
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("read %s: %w: %w", t.stream, ErrTail, err)
 	}

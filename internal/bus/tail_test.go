@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
@@ -13,6 +14,13 @@ import (
 
 // stocked gives an admin's JetStream with a stream of three messages.
 func stocked(t *testing.T) (context.Context, jetstream.JetStream) {
+	t.Helper()
+	ctx, js, _ := stockedBy(t)
+	return ctx, js
+}
+
+// stockedBy gives the edge that published, too.
+func stockedBy(t *testing.T) (context.Context, jetstream.JetStream, jetstream.JetStream) {
 	t.Helper()
 	t.Cleanup(func() { goleak.VerifyNone(t) })
 	server, err := Embed(EmbedConfig{Dir: t.TempDir(), Region: "r", Lazy: true}, slog.New(slog.DiscardHandler))
@@ -43,7 +51,7 @@ func stocked(t *testing.T) (context.Context, jetstream.JetStream) {
 			t.Fatal(err)
 		}
 	}
-	return ctx, js
+	return ctx, js, edge
 }
 
 func next(t *testing.T, tail *Tail) (position uint64) {
@@ -118,5 +126,68 @@ func TestTailEndsWithItsContext(t *testing.T) {
 	}
 	if _, err := OpenTail(t.Context(), js, "LOG_none", 0); !errors.Is(err, jetstream.ErrStreamNotFound) {
 		t.Errorf("no such stream: %v", err)
+	}
+}
+
+// A replica that skips is not believed; what nobody has is told.
+func TestWholeTellsWhatNobodyHas(t *testing.T) {
+	ctx, js, edge := stockedBy(t)
+	if _, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: "LOG_h", Subjects: []string{"log.h.>"}, AllowDirect: true}); err != nil {
+		t.Fatal(err)
+	}
+	holes := func(after uint64, count int) (positions []uint64, told []Hole) {
+		whole, err := OpenWhole(ctx, js, "LOG_h", after, slog.New(slog.DiscardHandler), func(h Hole) { told = append(told, h) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer whole.Stop()
+		for range count {
+			m, err := whole.Next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			positions = append(positions, m.Position)
+		}
+		return positions, told
+	}
+	for range 6 {
+		if _, err := edge.Publish(ctx, "log.h.1.a.x", []byte("sound")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stream, err := js.Stream(ctx, "LOG_h")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range []uint64{1, 3, 4} {
+		if err := stream.SecureDeleteMsg(ctx, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	positions, told := holes(0, 3)
+	if !slices.Equal(positions, []uint64{2, 5, 6}) || len(told) != 2 || !slices.Equal(told[0].Lost, []Span{{1, 1}}) || !slices.Equal(told[1].Lost, []Span{{3, 4}}) {
+		t.Errorf("read %v, told %+v", positions, told)
+	}
+	if positions, told := holes(4, 2); !slices.Equal(positions, []uint64{5, 6}) || len(told) != 0 {
+		t.Errorf("read %v, told %+v", positions, told)
+	}
+}
+
+// Recover reads by the leader's word and by direct reads alike.
+func TestRecover(t *testing.T) {
+	ctx, js := stocked(t)
+	for name, ask := range map[string]func(context.Context, jetstream.JetStream, string, []byte) (*Stored, error){"direct": direct, "leader": ofLeader} {
+		m, err := ask(ctx, js, "LOG_r", []byte(`{"seq":2,"next_by_subj":">"}`))
+		if err != nil || m == nil || m.Position != 2 || m.Subject != "log.r.1.b.x" || string(m.Data) != m.Subject || m.At.IsZero() || len(m.Header) != 0 {
+			t.Errorf("%s: %+v, %v", name, m, err)
+		}
+		if m, err = ask(ctx, js, "LOG_r", []byte(`{"seq":4,"next_by_subj":">"}`)); m != nil || err != nil {
+			t.Errorf("%s behind the end: %+v, %v", name, m, err)
+		}
+	}
+	var got []uint64
+	lost, err := Recover(ctx, js, "LOG_r", Span{2, 5}, func(m Stored) bool { got = append(got, m.Position); return true })
+	if err != nil || !slices.Equal(got, []uint64{2, 3}) || !slices.Equal(lost, []Span{{4, 5}}) {
+		t.Errorf("read %v, lost %v, %v", got, lost, err)
 	}
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"airloom/internal/bus"
 	"airloom/internal/room"
 	"airloom/internal/subject"
@@ -18,7 +16,7 @@ func (l *Log) Follow(ctx context.Context, after uint64, caughtUp func(), fn func
 	if caughtUp == nil {
 		caughtUp = func() {}
 	}
-	tail, err := bus.OpenTail(ctx, l.bus.JetStream(), subject.EventStream(l.region), after)
+	tail, err := bus.OpenWhole(ctx, l.bus.JetStream(), subject.EventStream(l.region), after, l.logger, l.hole)
 	if err != nil {
 		return fmt.Errorf("follow events of %s: %w: %w", l.region, ErrAway, err)
 	}
@@ -27,14 +25,18 @@ func (l *Log) Follow(ctx context.Context, after uint64, caughtUp func(), fn func
 		caughtUp()
 	}
 	for seen := uint64(0); ; {
-		msg, meta, err := tail.Next()
+		msg, err := tail.Next()
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		if err != nil {
 			return fmt.Errorf("follow events of %s: %w: %w", l.region, ErrAway, err)
 		}
-		if err := l.hand(msg, meta.Sequence.Stream, fn); err != nil {
+		e, err := l.Decode(msg.Subject, msg.Data, msg.Position)
+		if err != nil {
+			return err
+		}
+		if err := fn(e); err != nil {
 			return err
 		}
 		if seen++; seen == tail.Pending {
@@ -43,10 +45,12 @@ func (l *Log) Follow(ctx context.Context, after uint64, caughtUp func(), fn func
 	}
 }
 
-func (l *Log) hand(msg jetstream.Msg, position uint64, fn func(*room.Event) error) error {
-	e, err := l.Decode(msg.Subject(), msg.Data(), position)
-	if err != nil {
-		return err
+// hole tells of events that one replica lacks: a fold without them would be another one.
+func (l *Log) hole(h bus.Hole) {
+	if h.Found > 0 {
+		l.logger.Warn("events that one replica lacks were read from another one: that server's disk is damaged", "from", h.From, "to", h.To, "found", h.Found)
 	}
-	return fn(e)
+	for _, lost := range h.Lost {
+		l.logger.Error("ALARM: the event log skips", "from", lost.From, "to", lost.To)
+	}
 }

@@ -72,7 +72,7 @@ func (e *epoch) put(seq uint32, s slot) (kept known, taken bool) {
 	}
 	seg.slots[i] = s
 	seg.filled++
-	seg.newest = s.pos
+	seg.oldest, seg.newest = min(seg.oldest, s.pos), max(seg.newest, s.pos) // what one replica lacked comes out of order
 	return known{}, false
 }
 

@@ -15,7 +15,7 @@ var tracer = otel.Tracer("airloom/recorder")
 type metrics struct {
 	frames, duplicates, equivocations, late, mismatched, rejected atomic.Int64
 	gaps, missing, segments, tracks, divergences, skipped         atomic.Int64
-	retries                                                       atomic.Int64
+	retries, recovered, damaged                                   atomic.Int64
 
 	lag     atomic.Int64 // log messages not read yet
 	waiting atomic.Int64 // Unix ns since when something waits to be stored; 0: nothing
@@ -42,6 +42,8 @@ func newMetrics() (*metrics, error) {
 		{"airloom.recorder.tracks", "tracks finished", &m.tracks},
 		{"airloom.recorder.divergences", "ALARM: objects that another recorder wrote with other bytes", &m.divergences},
 		{"airloom.recorder.skipped", "ALARM: log positions that could not be read any more", &m.skipped},
+		{"airloom.recorder.recovered", "messages that one replica of the log had lost and another one still had", &m.recovered},
+		{"airloom.recorder.damaged", "ALARM: stored segments that could not be read: made again from the log, or declared corrupt", &m.damaged},
 		{"airloom.recorder.retries", "attempts to reach the blob store or the log that failed", &m.retries},
 	} {
 		_, err := meter.Int64ObservableCounter(c.name, metric.WithDescription(c.text),

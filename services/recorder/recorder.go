@@ -86,7 +86,7 @@ func (r *Recorder) record(ctx, work context.Context) error {
 }
 
 func (r *Recorder) tap(stream string) *tap {
-	return &tap{js: r.bus.JetStream(), stream: stream, logger: r.logger}
+	return &tap{js: r.bus.JetStream(), stream: stream, metrics: r.metrics, logger: r.logger}
 }
 
 func newFold(r *Recorder) *fold {

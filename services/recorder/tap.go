@@ -26,10 +26,10 @@ type message struct {
 
 // tap reads one stream in order, from a position on, for ever, without acks: how far the recorder is, it stores itself.
 type tap struct {
-	js     jetstream.JetStream
-	stream string
-	filter []string // nil: everything
-	logger *slog.Logger
+	js      jetstream.JetStream
+	stream  string
+	metrics *metrics
+	logger  *slog.Logger
 }
 
 // run sends what comes after a position to out until ctx ends.
@@ -55,46 +55,32 @@ func (t *tap) run(ctx context.Context, after uint64, out chan<- message) error {
 	}
 }
 
-// read calls each with every message after a position until it returns false.
+// read calls each with every message after a position until it returns false. What one replica lacks is read from the others.
 func (t *tap) read(ctx context.Context, after uint64, each func(message) bool) error {
-	tail, err := bus.OpenTail(ctx, t.js, t.stream, after, t.filter...)
+	whole, err := bus.OpenWhole(ctx, t.js, t.stream, after, t.logger, t.hole)
 	if err != nil {
 		return err
 	}
-	defer tail.Stop()
+	defer whole.Stop()
 	for {
-		msg, meta, err := tail.Next()
+		m, err := whole.Next()
 		if err != nil {
 			return err
 		}
-		if !each(received(msg, meta)) {
+		if !each(message{pos: m.Position, at: m.At, subject: m.Subject, header: m.Header, data: m.Data}) {
 			return nil
 		}
 	}
 }
 
-// readThrough calls each with every message after one position up to another, and returns when there is none left.
-func (t *tap) readThrough(ctx context.Context, after, through uint64, each func(message)) error {
-	tail, err := bus.OpenTail(ctx, t.js, t.stream, after, t.filter...)
-	if err != nil {
-		return err
+// hole tells of what a replica lacks. That nobody has it, who folds finds out: it is missing in the order.
+func (t *tap) hole(h bus.Hole) {
+	if h.Found == 0 {
+		return
 	}
-	defer tail.Stop()
-	for left := tail.Pending; left > 0; left-- {
-		msg, meta, err := tail.Next()
-		if err != nil {
-			return err
-		}
-		if meta.Sequence.Stream > through {
-			return nil
-		}
-		each(received(msg, meta))
-	}
-	return nil
-}
-
-func received(msg jetstream.Msg, meta *jetstream.MsgMetadata) message {
-	return message{pos: meta.Sequence.Stream, at: meta.Timestamp, subject: msg.Subject(), header: msg.Headers(), data: msg.Data()}
+	t.metrics.recovered.Add(int64(h.Found))
+	t.logger.Warn("messages that one replica lacks were read from another one: that server's disk is damaged",
+		"stream", t.stream, "from", h.From, "to", h.To, "found", h.Found)
 }
 
 // stand is how a stream is right now, by the word of its leader.
