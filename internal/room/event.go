@@ -72,7 +72,7 @@ func (e *Event) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &env); err != nil {
 		return fmt.Errorf("decode event: %w", err)
 	}
-	*e = Event{Room: env.Room, At: env.At, By: env.By, Traceparent: env.Traceparent, Position: env.Position}
+	*e = Event{Room: env.Room, At: env.At.UTC(), By: env.By, Traceparent: env.Traceparent, Position: env.Position}
 	e.Fact = Unknown{Name: env.Type, Version: env.Version, Data: env.Data}
 	if env.Version != Version {
 		return fmt.Errorf("decode %.80q: version %d: %w", env.Type, env.Version, ErrUnknownType)

@@ -52,6 +52,7 @@ type State struct {
 	occupied   int                  // sessions that are Present
 	open       int                  // tracks that are not over
 	over       []string             // tracks that are over, in the order of their ends; empty with KeepOver
+	tally      tally                // see snapshot.go
 }
 
 // Session is one participant's stay in the room.
@@ -95,7 +96,7 @@ const BanFor = 10 * time.Minute
 // NewState is the state of a room without events under these defaults.
 func NewState(name string, defaults Settings) *State {
 	return &State{
-		Room: name, Settings: defaults,
+		Room: name, Settings: defaults, tally: tally{defaults: defaults},
 		Sessions: map[string]*Session{}, Tracks: map[string]*Track{}, last: map[string]uint64{}, byIdentity: map[string]string{}, byResume: map[string]string{}, kicked: map[string]time.Time{},
 	}
 }
@@ -108,6 +109,7 @@ func (s *State) Apply(e *Event) {
 	kind, id := e.Fact.Subject()
 	s.last[kind+"."+id] = e.Position
 	s.Position = e.Position
+	s.tally.count(e)
 	e.Fact.apply(s, e)
 	if (kind == "track" || kind == "gap") && s.Tracks[id] == nil {
 		s.Forget(id) // it was forgotten before
@@ -214,6 +216,9 @@ func (f Left) apply(s *State, e *Event) {
 }
 
 func (f TrackStarted) apply(s *State, e *Event) {
+	if s.Tracks[f.Track] != nil {
+		return // appended past the rule that its subject is new: one track would be two sessions'
+	}
 	track := &Track{TrackStarted: f, Since: e.At, Last: -1, Order: e.Position}
 	s.Tracks[f.Track] = track
 	session := s.Sessions[f.Session]
