@@ -61,6 +61,7 @@ type Track struct {
 	Fill        []Fill        `json:"fill,omitempty"`    // packets of the file that nobody published
 	Problem     string        `json:"problem,omitempty"` // why there is no file
 	Segments    []SegmentInfo `json:"segments,omitempty"`
+	Chain       string        `json:"chain,omitempty"` // the last link of the chain of segments
 }
 
 // End says how the end of a track is known.
@@ -97,13 +98,15 @@ type (
 		First   int `json:"first"`
 		Packets int `json:"packets"`
 	}
-	// SegmentInfo names a closed segment. A span of seqs that are all missing has none. The chain of hashes and its
-	// signature belong here.
+	// SegmentInfo is a closed segment: seqs 500 N to 500 N + 499 of an epoch. A span of seqs that are all missing has none.
 	SegmentInfo struct {
 		Epoch  uint8  `json:"epoch"`
 		N      uint32 `json:"n"`
 		Bytes  int    `json:"bytes"`
 		SHA256 string `json:"sha256"`
+		Frames int    `json:"frames"`           // present
+		Digest string `json:"digest,omitempty"` // frame.Digest over these alone
+		Chain  string `json:"chain,omitempty"`  // see Chain
 	}
 )
 

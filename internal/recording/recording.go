@@ -9,9 +9,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-
-	"airloom/internal/frame"
-	"airloom/internal/subject"
 )
 
 // SegmentSeqs is how many seqs a segment covers: 10 s of 20 ms frames. Segments begin at multiples of it, so every
@@ -45,28 +42,11 @@ func Dir(id string) string { return Root + id + "/" }
 func ManifestKey(id string) string { return Dir(id) + ManifestFile }
 func OpenKey(id string) string     { return Dir(id) + openFile }
 
-// SegmentKey, OpusKey and TrackKey are the keys of a segment, of a track's sound and of its part of the manifest.
+// SegmentKey, OpusKey and TrackKey are the keys of a segment, of a track's sound and of its part of the manifest; SignatureKey is
+// that of a key's signature of the manifest.
 func SegmentKey(id, track string, epoch uint8, n uint32) string {
-	return fmt.Sprintf("%ssegments/%s/%d-%d.seg", Dir(id), track, epoch, n)
+	return Dir(id) + SegmentFile(track, epoch, n)
 }
-func OpusKey(id, track string) string  { return Dir(id) + OpusFile(track) }
-func TrackKey(id, track string) string { return Dir(id) + track + ".json" }
-
-// OpusFile is the name of a track's sound within its recording.
-func OpusFile(track string) string { return track + ".opus" }
-
-// FileKey is the key of a file that somebody asks for by name. The name is taken apart and put together anew, so nothing
-// but a recording's own files can be reached. ErrName (wrapped) for all others.
-func FileKey(id, file string) (string, error) {
-	if err := subject.ID(id); err != nil {
-		return "", fmt.Errorf("recording %.80q: %w", id, ErrName)
-	}
-	if file == ManifestFile {
-		return ManifestKey(id), nil
-	}
-	track, isOpus := strings.CutSuffix(file, ".opus")
-	if _, ok := frame.ParseTrackID(track); !isOpus || !ok {
-		return "", fmt.Errorf("file %.80q: %w", file, ErrName)
-	}
-	return OpusKey(id, track), nil
-}
+func OpusKey(id, track string) string      { return Dir(id) + OpusFile(track) }
+func TrackKey(id, track string) string     { return Dir(id) + track + ".json" }
+func SignatureKey(id, keyID string) string { return Dir(id) + SignatureFile(keyID) }
