@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -11,7 +10,6 @@ import (
 	"time"
 
 	"airloom/internal/query"
-	"airloom/internal/recording"
 	"airloom/internal/subject"
 )
 
@@ -20,8 +18,8 @@ type RecordingCmd struct {
 	remote
 
 	List   recordingListCmd   `cmd:"" help:"List recordings."`
-	Get    recordingGetCmd    `cmd:"" help:"Fetch a recording: its manifest and one .opus per track."`
-	Verify recordingVerifyCmd `cmd:"" help:"Hold a recording against its manifest: nothing lost, doubled or altered."`
+	Get    recordingGetCmd    `cmd:"" help:"Fetch a recording: its manifest, who signed it, and one .opus per track."`
+	Verify recordingVerifyCmd `cmd:"" help:"Prove a recording: signed by a recorder, nothing lost, doubled or altered."`
 	Export recordingExportCmd `cmd:"" help:"Make other files of a recording."`
 }
 
@@ -52,13 +50,16 @@ func (c *recordingListCmd) Run(p *program, at *RecordingCmd) error {
 		if err := at.ask(p, http.MethodGet, "v1/recordings", q, nil, &page); err != nil {
 			return fmt.Errorf("list recordings: %w", err)
 		}
-		got.Recordings = append(got.Recordings, page.Recordings...)
+		got.Recordings, got.Damaged = append(got.Recordings, page.Recordings...), append(got.Damaged, page.Damaged...)
 		if more = page.More && len(page.Recordings) > 0; more {
 			after = page.Recordings[len(page.Recordings)-1].Recording
 		}
 	}
 	if c.JSON {
 		return p.json(got)
+	}
+	for _, id := range got.Damaged {
+		fmt.Fprintf(p.errs, "airloom: recording %s: its manifest is damaged and tells nothing; `airloom recording rebuild %s` makes it anew\n", id, id)
 	}
 	table := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "RECORDING\tROOM\tSTATE\tSTARTED\tLENGTH\tTRACKS\tFRAMES\tMISSING\tSIZE")
@@ -95,55 +96,6 @@ type recordingID string
 func (id recordingID) Validate() error {
 	if err := subject.ID(string(id)); err != nil {
 		return fmt.Errorf("%.80q is not a recording's id: `airloom recording list` tells them", string(id))
-	}
-	return nil
-}
-
-type recordingVerifyCmd struct {
-	What string `arg:"" name:"DIR|ID" help:"Folder with a manifest.json, or the id of a recording."`
-	JSON bool   `name:"json" help:"Print what was found as one object."`
-}
-
-// Help is printed below the flags.
-func (recordingVerifyCmd) Help() string {
-	return "It exits with 0 only if everything is as the manifest says.\n\nExample:  airloom recording verify 20261120-120300123-local-000042"
-}
-
-// errNotVerified ends a check that found something; what it was has been printed.
-var errNotVerified = errors.New("the recording is not what its manifest says")
-
-// Run checks a recording and names what is wrong.
-func (c *recordingVerifyCmd) Run(p *program, at *RecordingCmd) error {
-	from, err := at.source(p, c.What)
-	if err != nil {
-		return err
-	}
-	m, err := from.manifest()
-	if err != nil {
-		return fmt.Errorf("verify %s: %w", c.What, err)
-	}
-	line := p.progress(c.JSON)
-	report, err := recording.Verify(p.ctx, m, from.watched(line, m))
-	line.done()
-	if err != nil {
-		return fmt.Errorf("verify %s: %w", c.What, err)
-	}
-	if c.JSON {
-		if err := p.json(report); err != nil {
-			return err
-		}
-	} else {
-		for _, problem := range report.Problems {
-			fmt.Fprintf(p.out, "WRONG  %s\n", problem)
-		}
-		fmt.Fprintf(p.out, "%s: %d tracks, %d frames, %d known to be missing, %s, %s\n", m.Recording, report.Tracks, report.Frames, report.Missing,
-			length(report.Seconds), size(report.Bytes))
-	}
-	if len(report.Problems) > 0 {
-		return fmt.Errorf("verify %s: %w (%d problems)", c.What, errNotVerified, len(report.Problems))
-	}
-	if !c.JSON {
-		fmt.Fprintln(p.out, "verified: every published frame is there, unaltered, and nothing else")
 	}
 	return nil
 }

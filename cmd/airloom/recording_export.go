@@ -77,7 +77,7 @@ func (c *recordingExportCmd) export(p *program, from *recordingSource, work stri
 	if err != nil {
 		return exported{}, err
 	}
-	if _, err := from.fetch(work, line, false); err != nil {
+	if _, err := from.fetch(work, line, fetching{}); err != nil {
 		return exported{}, err
 	}
 	made := exported{Recording: m.Recording, Files: []string{}}

@@ -59,6 +59,31 @@ func writeNew(path, kind string, der []byte, mode os.FileMode) (err error) {
 	return nil
 }
 
+// LoadPrivateKey reads a file with a private key. Errors match fs.ErrNotExist or ErrKeyFile.
+func LoadPrivateKey(path string) (ed25519.PrivateKey, error) {
+	private, _, err := readKey(path)
+	if err == nil && private == nil {
+		err = fmt.Errorf("%w: it is a public key; signing needs the private one, without .pub", ErrKeyFile)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("load key %s: %w", path, err)
+	}
+	return private, nil
+}
+
+// LoadPublicKey reads a file with a public key, or with a private one, of which it gives the public part. Errors as those of
+// LoadPrivateKey.
+func LoadPublicKey(path string) (ed25519.PublicKey, error) {
+	private, public, err := readKey(path)
+	if err != nil {
+		return nil, fmt.Errorf("load key %s: %w", path, err)
+	}
+	if private != nil {
+		public = private.Public().(ed25519.PublicKey)
+	}
+	return public, nil
+}
+
 // readKey gives the private key or the public one.
 func readKey(path string) (ed25519.PrivateKey, ed25519.PublicKey, error) {
 	f, err := os.Open(path)

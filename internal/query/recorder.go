@@ -18,8 +18,9 @@ type (
 		After string `json:"after,omitempty"` // recordings older than this one; "": from the newest
 	}
 	Recordings struct {
-		Recordings []Recording `json:"recordings"` // the newest first: ids sort by time
-		More       bool        `json:"more"`       // ask again with after = the last id
+		Recordings []Recording `json:"recordings"`        // the newest first: ids sort by time
+		Damaged    []string    `json:"damaged,omitempty"` // ids of recordings whose manifest cannot be read; asked for all rooms only
+		More       bool        `json:"more"`              // ask again with after = the last id
 	}
 	Recording struct {
 		Recording string          `json:"recording"`
@@ -44,9 +45,16 @@ type (
 )
 
 // RecordingQuestion goes to subject.RecorderGet; the answer is the manifest, a JSON object with at least "recording" and
-// "room". Unknown: 404.
+// "room". Unknown: 404; a manifest that is damaged: 422.
 type RecordingQuestion struct {
 	Recording string `json:"recording"`
+}
+
+// RecordingFiles answers a RecordingQuestion to subject.RecorderFiles: the files there are, by the names that FileQuestion takes. Segments are
+// not among them: the manifest names them. Unknown: no files.
+type RecordingFiles struct {
+	Recording string   `json:"recording"`
+	Files     []string `json:"files"`
 }
 
 // FileQuestion goes to subject.RecorderRead. The answer's body is the bytes, fewer than Length only at the file's end; its headers

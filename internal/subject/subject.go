@@ -76,6 +76,12 @@ func Live(region, room, track string) string { return path("live", region, room,
 // Log is where a track's packs are appended to the audio log.
 func Log(region, room, track string) string { return path("log", region, room, track) }
 
+// LogRoom matches the packs of one room, from every region, as filter of a read.
+func LogRoom(room string) string { return path("log", "*", room, ">") }
+
+// LogTrack matches the packs of one track, from every region.
+func LogTrack(room, track string) string { return path("log", "*", room, track) }
+
 // Event is where events of one entity of a room are appended.
 func Event(region, room, kind, id string) string { return path("ev", region, room, kind, id) }
 
@@ -125,6 +131,7 @@ const (
 	RecorderList   = "svc.recorder.list"   // all recordings
 	RecorderGet    = "svc.recorder.get"    // one recording's manifest
 	RecorderRead   = "svc.recorder.read"   // a range of one of its files
+	RecorderFiles  = "svc.recorder.files"  // the names of its files
 )
 
 // EventStream names the stream of a region's events.
