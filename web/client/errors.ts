@@ -13,6 +13,10 @@ export type ErrorCode =
   | 'bad_room'
   | 'rate'
   | 'slow'
+  | 'log_away'
+  | 'not_kept'
+  | 'not_supported'
+  | 'bad_message'
   | 'protocol'
   // from this side
   | 'session_lost'

@@ -32,6 +32,7 @@ class Player extends AudioWorkletProcessor {
   #told(message: PlayerMessage): void {
     if (message.type === 'block') this.#buffer.push(message, currentFrame)
     else if (message.type === 'silence') this.#buffer.silence(message.end)
+    else if (message.type === 'paused') this.#buffer.paused()
     else this.#buffer.reset()
   }
 

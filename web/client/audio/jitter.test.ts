@@ -84,6 +84,62 @@ describe('jitter buffer', () => {
     expect(roughest(heard, 5 * 48_000)).toBeLessThan(0.05)
   })
 
+  test('what a live listener gets to begin with: sound starts with the first live frame, at the live delay', () => {
+    const buffer = new JitterBuffer()
+    const heard: number[] = []
+    let now = 0
+    const pullTo = (end: number) => {
+      for (; now < end; now += QUANTUM) {
+        const out = new Float32Array(QUANTUM)
+        buffer.pull([out], now)
+        heard.push(...out)
+      }
+    }
+    for (let i = 0; i < 6; i++) buffer.push({ start: i * FRAME, channels: [sine(i * FRAME)], concealed: false, backlog: true }, now)
+    pullTo(700)
+    for (let i = 6; i < 100; i++) {
+      buffer.push({ start: i * FRAME, channels: [sine(i * FRAME)], concealed: false }, now)
+      pullTo(768 + (i - 5) * FRAME)
+    }
+    const begins = heard.findIndex((sample) => Math.abs(sample) > 0.01)
+    expect(begins).toBeLessThan(700 + 3 * QUANTUM)
+    expect(buffer.stats().delayMs).toBeLessThan(45)
+    expect(buffer.stats()).toMatchObject({ underruns: 0, late: 0, skips: 0 })
+    expect(roughest(heard, 0)).toBeLessThan(0.03)
+  })
+
+  test('the burst of somebody who says nothing more is not heard when they speak again', () => {
+    const buffer = new JitterBuffer()
+    for (let i = 0; i < 6; i++) buffer.push({ start: i * FRAME, channels: [sine(i * FRAME)], concealed: false, backlog: true }, 0)
+    const later = 480_000
+    for (let i = 506; i < 516; i++) buffer.push({ start: i * FRAME, channels: [sine(i * FRAME)], concealed: false }, later + (i - 506) * FRAME)
+    const out = new Float32Array(QUANTUM)
+    for (let now = later; now < later + 10 * FRAME; now += QUANTUM) buffer.pull([out], now)
+    expect(buffer.stats().played).toBeLessThan(10 * FRAME)
+    expect(buffer.stats().delayMs).toBeLessThan(60)
+  })
+
+  test('after a pause of the source nothing is skipped: it goes on where it was', () => {
+    const buffer = new JitterBuffer()
+    let now = 0
+    const pullTo = (end: number) => {
+      for (; now < end; now += QUANTUM) buffer.pull([new Float32Array(QUANTUM)], now)
+    }
+    const speak = (from: number, to: number, begins: number) => {
+      for (let i = from; i < to; i++) {
+        pullTo(begins + (i - from) * FRAME)
+        buffer.push({ start: i * FRAME, channels: [sine(i * FRAME)], concealed: false }, now)
+      }
+    }
+    speak(0, 50, 0)
+    pullTo(150_000)
+    buffer.paused()
+    speak(50, 100, 150_000)
+    expect(buffer.stats()).toMatchObject({ skips: 0, late: 0 })
+    expect(buffer.stats().delayMs).toBeLessThan(60)
+    expect(buffer.stats().played).toBeGreaterThan(96 * FRAME)
+  })
+
   test('two output channels from one', () => {
     const buffer = new JitterBuffer()
     for (let i = 0; i < 5; i++) buffer.push({ start: i * FRAME, channels: [sine(i * FRAME)], concealed: false }, (i + 1) * FRAME)

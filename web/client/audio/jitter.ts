@@ -5,6 +5,7 @@
 
 import { SAMPLE_RATE } from '../wire/opus'
 import { DelayEstimator } from './delay'
+import { FADE, fade, peakOf } from './fade'
 
 export interface Block {
   /** Media position of the first sample. */
@@ -12,6 +13,8 @@ export interface Block {
   channels: Float32Array[]
   /** Made up for a lost frame. */
   concealed: boolean
+  /** Sent late, to begin with: its arrival says nothing of the path. */
+  backlog?: boolean
 }
 
 export interface PlayoutStats {
@@ -33,7 +36,6 @@ export interface PlayoutStats {
 }
 
 const MS = SAMPLE_RATE / 1_000
-const FADE = 96 // samples: 2 ms
 /** Start steering when off by this much, stop when within the smaller one. */
 const STEER_MS = 5
 const SETTLED_MS = 1
@@ -79,7 +81,7 @@ export class JitterBuffer {
   /** A decoded block arrived when the output device stood at frame `now`. */
   push(block: Block, now: number): void {
     const end = block.start + block.channels[0]!.length
-    if (!block.concealed) this.delay.arrived(this.#ms(now) - block.start / MS)
+    if (!block.concealed && !block.backlog) this.delay.arrived(this.#ms(now) - block.start / MS)
     if (end <= this.#position || end <= this.#filled) {
       this.#counts.late++
       return
@@ -114,6 +116,11 @@ export class JitterBuffer {
     this.delay.reset()
   }
 
+  /** Time stood still where the sound comes from: it goes on where it was, but how late it comes begins anew. */
+  paused(): void {
+    this.delay.reset()
+  }
+
   /** Fills `out` (one or two channels of equal length), whose first sample the device plays as its frame `now`. */
   pull(out: Float32Array[], now: number): void {
     const length = out[0]!.length
@@ -142,13 +149,14 @@ export class JitterBuffer {
     return (frame / this.rate) * 1_000
   }
 
-  /** Plays once the oldest waiting sound is due; what is long overdue is left out. */
+  /** Plays once the oldest waiting sound is due. Of what was sent to begin with, it leaves out what is overdue: live is later. */
   #tryStart(now: number): void {
-    this.#blocks = this.#blocks.filter((b) => b.end > this.#position)
-    const first = this.#blocks[0]
-    if (!first || !this.delay.known) return
+    if (!this.delay.known) return
     const due = (this.#ms(now) - this.delay.targetTransitMs) * MS
-    const from = Math.max(first.start, this.#position)
+    this.#blocks = this.#blocks.filter((b) => b.end > this.#position && !(b.backlog && b.end <= due))
+    const first = this.#blocks[0]
+    if (!first) return
+    const from = Math.max(first.start, this.#position, first.backlog ? due : -Infinity)
     if (due < from) return
     if (this.#starvedAt >= 0) {
       this.#counts.underruns++
@@ -281,17 +289,4 @@ export class JitterBuffer {
   #bound(): void {
     while (this.#blocks.length > 1 && this.#filled - this.#blocks[0]!.start > BOUND_MS * MS) this.#blocks.shift()
   }
-}
-
-function fade(channels: Float32Array[], fadeIn: boolean): void {
-  for (const channel of channels) {
-    const count = Math.min(FADE, channel.length)
-    for (let i = 0; i < count; i++) channel[fadeIn ? i : channel.length - 1 - i]! *= i / count
-  }
-}
-
-function peakOf(channels: Float32Array[]): number {
-  let peak = 0
-  for (const channel of channels) for (const sample of channel) if (Math.abs(sample) > peak) peak = Math.abs(sample)
-  return peak
 }

@@ -7,7 +7,7 @@ import { frameSamples } from '../wire/opus'
 
 /** What comes out, in order. Positions are unwrapped media samples. */
 export type Ordered =
-  | { kind: 'frame'; frame: Uint8Array; position: number; samples: number }
+  | { kind: 'frame'; frame: Uint8Array; position: number; samples: number; backlog: boolean }
   | { kind: 'silence'; end: number }
   | { kind: 'lost'; frames: number; position: number; samples: number }
   | { kind: 'epoch' }
@@ -18,6 +18,8 @@ interface Waiting {
   span: number
   timestamp: number
   samples: number
+  /** It was sent late: when it came says nothing. */
+  backlog: boolean
   frame?: Uint8Array
 }
 
@@ -43,14 +45,15 @@ export class FrameOrder {
 
   /** `now` in milliseconds, any clock. */
   push(packet: Packet, now: number): void {
+    const { epoch, backlog } = packet
     if (packet.kind === 'silence') {
-      const { epoch, seq, timestamp, span, duration } = packet
-      this.#add({ epoch, seq, span, timestamp, samples: span * duration * 120 }, now)
+      const { seq, timestamp, span, duration } = packet
+      this.#add({ epoch, seq, span, timestamp, samples: span * duration * 120, backlog }, now)
     } else {
       let { seq, timestamp } = packet
       for (const frame of packet.frames) {
         const samples = frameSamples(frame)!
-        this.#add({ epoch: packet.epoch, seq, span: 1, timestamp, samples, frame }, now)
+        this.#add({ epoch, seq, span: 1, timestamp, samples, backlog, frame }, now)
         seq++
         timestamp = addTimestamp(timestamp, samples)
       }
@@ -129,7 +132,7 @@ export class FrameOrder {
   #give(item: Waiting): void {
     const position = this.#unwrapper.unwrap(item.timestamp)
     this.#next = item.seq + item.span
-    if (item.frame) this.emit({ kind: 'frame', frame: item.frame, position, samples: item.samples })
+    if (item.frame) this.emit({ kind: 'frame', frame: item.frame, position, samples: item.samples, backlog: item.backlog })
     else this.emit({ kind: 'silence', end: position + item.samples })
   }
 }

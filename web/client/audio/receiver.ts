@@ -6,6 +6,7 @@ import { SAMPLE_RATE } from '../wire/opus'
 import type { Packet } from '../wire/packet'
 import type { Block } from './jitter'
 import { FrameOrder, HOLD_MS, type Ordered } from './order'
+import { Stretch } from './stretch'
 
 /** What a player is told. Positions are media samples. */
 export type PlayerMessage =
@@ -13,6 +14,11 @@ export type PlayerMessage =
   | { type: 'silence'; end: number }
   /** A new epoch: positions start anew. */
   | { type: 'reset' }
+  /** Time stood still; positions go on. */
+  | { type: 'paused' }
+
+/** What comes out of the decoder, in order, before it is stretched. */
+type Decoded = PlayerMessage | { type: 'rate'; rate: number }
 
 export interface ReceiverStats {
   frames: number
@@ -29,11 +35,15 @@ interface Decoding {
   start: number
   samples: number
   concealed: boolean
+  backlog: boolean
 }
 
 export class TrackReceiver {
   #order = this.#newOrder()
-  #out: InOrder<PlayerMessage>
+  #out: InOrder<Decoded>
+  #stretch = new Stretch(({ start, channels }) => this.#post({ ...this.#block, start, channels }))
+  /** What is said of the block that is being stretched. */
+  #block = { type: 'block' as const, concealed: false, backlog: false }
   #decoding: Decoding[] = []
   #decoder: AudioDecoder | undefined
   #toc: number | undefined
@@ -44,7 +54,7 @@ export class TrackReceiver {
     readonly channels: number,
     private readonly port: MessagePort,
   ) {
-    this.#out = new InOrder((message) => this.#post(message))
+    this.#out = new InOrder((decoded) => this.#decodedInOrder(decoded))
   }
 
   push(packet: Packet): void {
@@ -56,6 +66,15 @@ export class TrackReceiver {
   restart(): void {
     this.#order = this.#newOrder()
     this.#out.add({ type: 'reset' })
+  }
+
+  /** What is pushed from now on plays at this rate: 1, or more to come nearer to live. */
+  setRate(rate: number): void {
+    this.#out.add({ type: 'rate', rate })
+  }
+
+  paused(): void {
+    this.#out.add({ type: 'paused' })
   }
 
   skipped(): void {
@@ -81,7 +100,7 @@ export class TrackReceiver {
       case 'frame':
         this.#toc = item.frame[0]!
         this.#counts.frames++
-        this.#decode(item.frame, { start: item.position, samples: item.samples, concealed: false })
+        this.#decode(item.frame, { start: item.position, samples: item.samples, concealed: false, backlog: item.backlog })
         break
       case 'lost':
         for (let i = 0; i < Math.min(item.frames, CONCEAL_FRAMES); i++) this.#conceal(item.position + i * item.samples, item.samples)
@@ -97,7 +116,7 @@ export class TrackReceiver {
   #conceal(start: number, samples: number): void {
     if (this.#toc === undefined) return
     this.#counts.concealed++
-    this.#decode(Uint8Array.of(this.#toc & 0xfc), { start, samples, concealed: true })
+    this.#decode(Uint8Array.of(this.#toc & 0xfc), { start, samples, concealed: true, backlog: false })
   }
 
   #decode(data: Uint8Array, what: Decoding): void {
@@ -125,7 +144,7 @@ export class TrackReceiver {
         data.copyTo(plane, { planeIndex, format: 'f32-planar' })
         return plane
       })
-      this.#out.fill({ type: 'block', start: what.start, channels, concealed: what.concealed })
+      this.#out.fill({ type: 'block', start: what.start, channels, concealed: what.concealed, backlog: what.backlog })
     }
     data.close()
   }
@@ -141,6 +160,22 @@ export class TrackReceiver {
     const decoder = this.#decoder
     this.#decoder = undefined
     if (decoder && decoder.state !== 'closed') decoder.close()
+  }
+
+  #decodedInOrder(decoded: Decoded): void {
+    switch (decoded.type) {
+      case 'block':
+        this.#block = { type: 'block', concealed: decoded.concealed, backlog: decoded.backlog ?? false }
+        return this.#stretch.push(decoded.start, decoded.channels)
+      case 'silence':
+        return this.#post({ type: 'silence', end: this.#stretch.silence(decoded.end) })
+      case 'rate':
+        this.#stretch.rate = decoded.rate
+        return
+      case 'reset':
+        this.#stretch.reset()
+    }
+    this.#post(decoded)
   }
 
   #post(message: PlayerMessage): void {

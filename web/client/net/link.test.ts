@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type AirloomError, comesBack } from '../errors'
-import type { Welcome } from '../wire/messages'
+import type { PlaybackMessage, Welcome } from '../wire/messages'
 import { FakeEdge, openSocket } from './fake-edge'
 import { Link, type LinkState } from './link'
 import { expiryOf } from './token'
@@ -12,10 +12,13 @@ let states: LinkState[]
 let closed: { error: AirloomError | undefined } | undefined
 let tokens: number
 let issue: (n: number) => string
+let past: { from: string; rate: number } | undefined
+let playbacks: (PlaybackMessage & { answered: boolean })[]
 
 beforeEach(async () => {
   edge = await FakeEdge.start()
   ;[welcomes, states, closed, tokens] = [[], [], undefined, 0]
+  ;[past, playbacks] = [undefined, []]
   issue = (n) => `token${n}`
   link = new Link(
     { url: edge.url, room: 'hall', listen: true, name: 'Ann', token: async () => issue(++tokens), random: () => 0.01, open: openSocket },
@@ -24,6 +27,8 @@ beforeEach(async () => {
       welcome: (welcome) => welcomes.push(welcome),
       message: () => {},
       packets: () => {},
+      playback: (message, answered) => playbacks.push({ ...message, answered }),
+      past: () => past,
       closed: (error) => (closed = { error }),
       tracks: () => [{ track: 'track1', epoch: 0, acked: 41 }],
     },
@@ -179,3 +184,29 @@ test('keeps trying while there is no edge, and gets in when there is one', async
   await until(() => link.open)
   expect(welcomes.length).toBe(1)
 }, 15_000)
+
+test('a socket that takes over while the past is heard goes on there', async () => {
+  link.start()
+  await until(() => link.open)
+  expect(edge.last.hello.from).toBeUndefined()
+  past = { from: '2026-11-20T12:03:10.000Z', rate: 2 }
+  edge.last.cut()
+  await until(() => welcomes.length === 2)
+  expect(edge.last.hello).toMatchObject({ resume: 'secret1', from: '2026-11-20T12:03:10.000Z', rate: 2 })
+})
+
+test('where the sound is, is told with whether it was asked for', async () => {
+  edge.mute.add('listen')
+  link.start()
+  await until(() => link.open)
+  const answer = link.request({ type: 'listen', on: true, from: '-30s' })
+  const { id } = await edge.until(() => edge.last.requests[0])
+  edge.last.send({ type: 'playback', re: id, state: 'past', at: '2026-11-20T12:03:10Z' })
+  edge.last.send({ type: 'playback', state: 'live' })
+  expect(await answer).toMatchObject({ type: 'playback', state: 'past' })
+  await until(() => playbacks.length === 2)
+  expect(playbacks.map(({ state, answered }) => [state, answered])).toEqual([
+    ['past', true],
+    ['live', false],
+  ])
+})

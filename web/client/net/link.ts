@@ -2,7 +2,7 @@
 // outlives its sockets; what was asked and not answered is asked again on the next one, under the same id.
 
 import { AirloomError, comesBack } from '../errors'
-import { type EdgeMessage, type OwnTrack, PROTOCOL, type Request, type ResumedTrack, type Welcome } from '../wire/messages'
+import { type EdgeMessage, type OwnTrack, PROTOCOL, type PlaybackMessage, type Request, type ResumedTrack, type Welcome } from '../wire/messages'
 import { backoffMs } from './backoff'
 import { expiryOf } from './token'
 import { Connection, type SocketLike } from './connection'
@@ -30,6 +30,10 @@ export interface LinkEvents {
   welcome(welcome: Welcome): void
   message(message: Answer): void
   packets(bytes: Uint8Array): void
+  /** Where this socket's sound is; `answered` when a request to listen led there. */
+  playback(message: PlaybackMessage, answered: boolean): void
+  /** Where in the past the next socket goes on; undefined when live. */
+  past(): { from: string; rate: number } | undefined
   /** The end: no more attempts. Undefined after `leave` or `close`. */
   closed(error: AirloomError | undefined): void
   /** What this session still publishes, for a resuming hello. */
@@ -161,6 +165,7 @@ export class Link {
       hello.resume = this.#resume
       hello.tracks = this.#events.tracks()
     }
+    Object.assign(hello, this.#events.past())
     const open = this.#config.open ?? ((url) => new WebSocket(url) as SocketLike)
     const connection: Connection = new Connection(open(this.#config.url), hello, () => ++this.#id, {
       welcome: (welcome) => this.#welcomed(connection, welcome),
@@ -221,12 +226,14 @@ export class Link {
   #heard(message: Answer): void {
     const re = 're' in message ? message.re : undefined
     const pending = re === undefined ? undefined : this.#pending.get(re)
+    if (message.type === 'playback') this.#events.playback(message, pending !== undefined)
     if (pending) {
       this.#pending.delete(re!)
       if (message.type === 'error') pending.reject(new AirloomError(message.code, message.message))
       else pending.resolve(message)
       return
     }
+    if (message.type === 'playback') return
     if (message.type === 'move') return void this.#connect()
     if (message.type === 'token') return void this.#refresh()
     if (message.type === 'log') this.logAway = message.state === 'away'

@@ -2,13 +2,16 @@
 
 import type { AudioSource } from '../audio/input'
 import type { PlayoutStats } from '../audio/jitter'
-import { type Output, Player } from '../audio/player'
+import type { Output } from '../audio/player'
 import { Emitter } from '../emitter'
 import { AirloomError } from '../errors'
+import { checkRate, fromField } from '../past/from'
 import type { LinkState } from '../net/link'
-import type { EdgeMessage, Grants, ParticipantInfo, RoomInfo, TrackInfo, Welcome } from '../wire/messages'
+import type { EdgeMessage, Grants, ParticipantInfo, RoomInfo, Skipped, TrackInfo, Welcome } from '../wire/messages'
 import type { WorkerPort } from '../worker/port'
 import type { FromWorker } from '../worker/protocol'
+import { LIVE, type PlaybackWindow, type RewindOptions, type RoomPlayback, playbackOf } from './playback'
+import { Players } from './players'
 import { Publication } from './publication'
 import { Roster, type RosterChange } from './roster'
 
@@ -30,6 +33,10 @@ export interface RoomEvents {
   room: RoomInfo
   /** `away`: live goes on, nothing is being kept at the moment. */
   log: 'away' | 'ok'
+  /** Where the sound is: each change, and twice a second while it is not live. */
+  playback: RoomPlayback
+  /** Seqs that will not be heard: this listener was too slow, or the log does not have them. */
+  skipped: Skipped
   /** A complaint that did not end the session. */
   notice: AirloomError
   /** The session is over; undefined when this side left. */
@@ -55,9 +62,8 @@ export class Room extends Emitter<RoomEvents> {
   #self: Pick<Welcome, 'session' | 'identity' | 'name' | 'grants' | 'edge' | 'region'> | undefined
   #publications = new Map<number, Publication>()
   #nextPublication = 0
-  #players = new Map<number, { player: Player; session: string }>()
-  #gains = new Map<string, GainNode>()
-  #volumes = new Map<string, number>()
+  #players: Players
+  #playback = LIVE
 
   constructor(
     private readonly worker: WorkerPort,
@@ -65,6 +71,7 @@ export class Room extends Emitter<RoomEvents> {
     readonly output: Output | undefined,
   ) {
     super()
+    this.#players = new Players(worker, output)
     output?.context.addEventListener('statechange', this.#tellAudible)
     this.#tellAudible()
   }
@@ -103,6 +110,32 @@ export class Room extends Emitter<RoomEvents> {
     return this.roster.participants
   }
 
+  /** Where the sound is: live, or how far in the past. */
+  get playback(): RoomPlayback {
+    return this.#playback
+  }
+
+  /**
+   * Plays what was said before, from a moment on; others still hear this participant live. Resolves when the sound has moved there;
+   * `playback.clamped` says when the moment is not kept. Rejects with not_kept when nothing is, with bad_message for what is no time.
+   */
+  async rewind({ from, rate = 1 }: RewindOptions): Promise<RoomPlayback> {
+    const edgeNow = Date.now() // good enough for a time ahead of now, which is all that it decides
+    await this.worker.ask({ type: 'rewind', from: fromField(from, edgeNow), rate: checkRate(rate) })
+    return this.#playback
+  }
+
+  /** Back to what is said now. */
+  async live(): Promise<void> {
+    await this.worker.ask({ type: 'rewind', from: 'live', rate: 1 })
+  }
+
+  /** From when to when the room can be heard again; null while nothing is kept. */
+  async window(): Promise<PlaybackWindow | null> {
+    await this.worker.ask({ type: 'window' })
+    return this.#playback.window
+  }
+
   /** Starts a track from a source; resolves when the edge knows it. */
   async publish(source: AudioSource, options: PublishOptions = {}): Promise<Publication> {
     const id = ++this.#nextPublication
@@ -136,26 +169,16 @@ export class Room extends Emitter<RoomEvents> {
 
   /** How loud an identity is played here, 0–2, 1 as it was sent; kept when its owner comes back. */
   setVolume(identity: string, volume: number): void {
-    this.#volumes.set(identity, volume)
-    const now = this.output?.context.currentTime ?? 0
-    this.#gains.get(identity)?.gain.setTargetAtTime(volume, now, 0.02)
+    this.#players.setVolume(identity, volume)
   }
 
   volume(identity: string): number {
-    return this.#volumes.get(identity) ?? 1
+    return this.#players.volume(identity)
   }
 
   /** How the sound of each track that is played here fares. */
   playout(): Record<string, PlayoutStats> {
-    const stats: Record<string, PlayoutStats> = {}
-    for (const { session, tracks } of this.participants) {
-      if (session === this.session) continue
-      for (const { track, handle } of tracks) {
-        const now = this.#players.get(handle)?.player.stats
-        if (now) stats[track] = now
-      }
-    }
-    return stats
+    return this.#players.stats()
   }
 
   /** Ends the session: its tracks end, everybody sees it leave. */
@@ -175,12 +198,16 @@ export class Room extends Emitter<RoomEvents> {
         return this.#welcomed(message.welcome)
       case 'message':
         return this.#heard(message.message)
+      case 'playback':
+        this.#playback = playbackOf(message.playback)
+        if (this.#playback.state === 'live') this.#players.stopPast()
+        return this.emit('playback', this.#playback)
       case 'track':
         return this.#publications.get(message.publication)?.isStarted(message.track)
       case 'publish.failed':
         return this.#publications.get(message.publication)?.isFailed(new AirloomError(message.error.code, message.error.message))
       case 'closed': {
-        for (const handle of [...this.#players.keys()]) this.#stop(handle)
+        this.#players.stopAll()
         this.output?.context.removeEventListener('statechange', this.#tellAudible)
         const error = message.error && new AirloomError(message.error.code, message.error.message)
         return this.emit('closed', error)
@@ -212,49 +239,30 @@ export class Room extends Emitter<RoomEvents> {
       case 'log':
         this.#log = message.state
         return this.emit('log', message.state)
+      case 'playback':
+        for (const { track, handle, channels, identity, session } of message.tracks ?? []) {
+          if (session !== this.session) this.#players.startPast({ track, handle, channels, identity })
+        }
+        return
+      case 'skipped':
+        return this.emit('skipped', { reason: message.reason, tracks: message.tracks })
       case 'error':
         return this.emit('notice', new AirloomError(message.code, message.message))
     }
   }
 
   #changed(change: RosterChange): void {
-    for (const { track } of change.tracksEnded) this.#stop(track.handle)
+    for (const { track } of change.tracksEnded) {
+      if (this.#playback.state === 'live') this.#players.stop(track.handle)
+      else this.#players.keepForPast(track.handle)
+    }
     for (const { participant, track } of change.tracksStarted) this.#play(participant, track)
-    for (const participant of change.left) this.#dropGain(participant.identity)
     this.emit('roster', change)
     for (const participant of change.joined) this.emit('joined', participant)
     for (const participant of change.left) this.emit('left', participant)
   }
 
-  #play({ session, identity }: ParticipantInfo, { handle, channels }: TrackInfo): void {
-    const output = this.output
-    if (!output || session === this.session || this.#players.has(handle)) return
-    const player = new Player(output.context, channels, this.#gain(output, identity), (port) =>
-      this.worker.tell({ type: 'play', handle, channels, port }, [port]),
-    )
-    this.#players.set(handle, { player, session })
-  }
-
-  #stop(handle: number): void {
-    this.#players.get(handle)?.player.close()
-    this.#players.delete(handle)
-    this.worker.tell({ type: 'stop', handle })
-  }
-
-  #gain(output: Output, identity: string): GainNode {
-    let gain = this.#gains.get(identity)
-    if (!gain) {
-      gain = output.context.createGain()
-      gain.gain.value = this.volume(identity)
-      gain.connect(output.node)
-      this.#gains.set(identity, gain)
-    }
-    return gain
-  }
-
-  #dropGain(identity: string): void {
-    if (this.participants.some((p) => p.identity === identity)) return
-    this.#gains.get(identity)?.disconnect()
-    this.#gains.delete(identity)
+  #play({ session, identity }: ParticipantInfo, { track, handle, channels }: TrackInfo): void {
+    if (session !== this.session) this.#players.start({ track, handle, channels, identity })
   }
 }

@@ -74,12 +74,15 @@ export type Request =
       traceparent?: string
       agent?: string
       tracks?: ResumedTrack[]
+      from?: string
+      rate?: number
     }
   | { type: 'track.start'; name: string; channels: number; frame_ms: number; epoch: number; clock?: Clock; label?: string }
   | { type: 'track.mute'; track: string; muted: boolean }
   | { type: 'track.end'; track: string; epoch: number; last: number }
   | { type: 'gap'; track: string; epoch: number; from: number; to: number }
-  | { type: 'listen'; on: boolean }
+  | { type: 'listen'; on: boolean; from?: string; rate?: number }
+  | { type: 'window' }
   | { type: 'refresh'; token: string }
   | { type: 'leave' }
   | { type: 'ping'; t: number }
@@ -111,6 +114,48 @@ export interface Welcome {
   tracks?: OwnTrack[] | null
 }
 
+/** From when to when the room's sound can be heard again (RFC 3339); null while nothing is kept. */
+export interface TimeWindow {
+  from: string | null
+  to: string | null
+}
+
+/** A track that is heard in the past and that the roster knows no more. */
+export interface PastTrack {
+  track: string
+  handle: number
+  name: string
+  label: string
+  channels: number
+  frame_ms: number
+  epoch: number
+  session: string
+  identity: string
+  /** The name its speaker had. */
+  participant: string
+}
+
+export type Clamped = 'before_window' | 'after_window'
+
+/** Where this socket's sound is. */
+export interface PlaybackMessage {
+  type: 'playback'
+  re?: number
+  state: 'past' | 'waiting' | 'live'
+  /** The time at which the log took it, RFC 3339. */
+  at?: string | null
+  window?: TimeWindow | null
+  rate?: number
+  clamped?: Clamped | null
+  tracks?: PastTrack[] | null
+}
+
+/** Seqs that will not come to this socket: it was too slow, or the log does not have them. */
+export interface Skipped {
+  reason: 'slow' | 'gap'
+  tracks: { track: string; epoch: number; from: number; to: number }[]
+}
+
 export type EdgeMessage =
   | Welcome
   | Roster
@@ -122,7 +167,9 @@ export type EdgeMessage =
   | { type: 'log'; state: 'away' | 'ok' }
   | { type: 'room'; room: RoomInfo }
   | { type: 'speaking'; tracks: Record<string, boolean> }
-  | { type: 'skipped'; tracks: { track: string; epoch: number; from: number; to: number }[] }
+  | ({ type: 'skipped' } & Skipped)
+  | PlaybackMessage
+  | ({ type: 'window'; re?: number } & TimeWindow)
   | { type: 'token'; expires_unix: number }
   | { type: 'move'; within_ms: number }
   | { type: 'error'; re?: number; code: string; message: string; fatal?: boolean }

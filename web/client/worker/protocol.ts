@@ -5,6 +5,7 @@ import type { Level } from '../audio/meter'
 import type { ReceiverStats } from '../audio/receiver'
 import type { LinkState } from '../net/link'
 import type { EdgeMessage, Welcome } from '../wire/messages'
+import type { PlaybackReport } from '../past/playback'
 import type { PublishConfig, PublisherStats } from './publisher'
 
 export type SourceInput =
@@ -27,6 +28,9 @@ export type ToWorker =
   | { type: 'token'; call: number; failed: { code: string; message: string } }
   | { type: 'leave'; call: number }
   | { type: 'listen'; call: number; on: boolean }
+  /** As docs/wire.md §4 has `from`. */
+  | { type: 'rewind'; call: number; from: string; rate: number }
+  | { type: 'window'; call: number }
   | { type: 'source'; source: number; channels: 1 | 2; input: SourceInput }
   | { type: 'source.close'; source: number }
   | { type: 'publish'; call: number; publication: number; source: number; config: PublishConfig }
@@ -45,6 +49,8 @@ export interface WorkerStats {
   bufferedAmount: number
   published: PublisherStats[]
   received: Record<number, ReceiverStats>
+  /** Milliseconds of the past left out because more came than was heard. */
+  pastSkippedMs: number
 }
 
 export type FromWorker =
@@ -52,6 +58,7 @@ export type FromWorker =
   | { type: 'state'; state: LinkState; attempt: number; inMs: number }
   | { type: 'welcome'; welcome: Welcome }
   | { type: 'message'; message: Exclude<EdgeMessage, Welcome> }
+  | { type: 'playback'; playback: PlaybackReport }
   | { type: 'closed'; error: { code: string; message: string } | undefined }
   | { type: 'token.wanted'; call: number }
   | { type: 'level'; source: number; level: Level }

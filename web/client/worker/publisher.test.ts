@@ -53,6 +53,8 @@ beforeEach(async () => {
       welcome: (welcome) => publisher?.welcomed(welcome),
       message: (message) => publisher?.heard(message),
       packets: () => {},
+      playback: () => {},
+      past: () => undefined,
       closed: () => {},
       tracks: () => publisher?.resumable ?? [],
     },

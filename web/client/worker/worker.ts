@@ -1,12 +1,11 @@
 // The worker's entry: routes what the page asks to the link, the sources, the publishers and the receivers.
 
-import { TrackReceiver } from '../audio/receiver'
 import { Source } from '../audio/source'
 import { AirloomError } from '../errors'
 import { Link } from '../net/link'
-import { type Packet, decodeMessage } from '../wire/packet'
-import { handleOf } from '../wire/handle'
+import { windowOf } from '../past/playback'
 import type { EdgeMessage, Welcome } from '../wire/messages'
+import { Listening } from './listening'
 import type { FromWorker, JoinConfig, SourceInput, ToWorker, WorkerStats } from './protocol'
 import { type PublishConfig, Publisher } from './publisher'
 
@@ -14,19 +13,16 @@ const tell = (message: FromWorker) => self.postMessage(message)
 const plain = (error: unknown) =>
   error instanceof AirloomError ? { code: error.code, message: error.message } : { code: 'codec', message: String(error) }
 
-/** Packets of a track may come a moment before the roster that names it: the last few are kept. */
-const EARLY_PACKETS = 25
-const EARLY_TRACKS = 32
-
 class Engine {
   #link: Link | undefined
   #sources = new Map<number, Source>()
   #publishers = new Map<number, Publisher>()
-  #receivers = new Map<number, TrackReceiver>()
-  #early = new Map<number, Packet[]>()
+  #listening = new Listening(
+    (playback) => tell({ type: 'playback', playback }),
+    () => Date.now() + (this.#link?.clockAheadMs ?? 0),
+  )
   #tokens = new Map<number, { resolve(token: string): void; reject(error: AirloomError): void }>()
   #tokenCall = 0
-  #audible = true
 
   async handle(message: ToWorker): Promise<unknown> {
     switch (message.type) {
@@ -43,6 +39,10 @@ class Engine {
         return this.#leave()
       case 'listen':
         return this.#link?.request({ type: 'listen', on: message.on }).then(() => undefined)
+      case 'rewind':
+        return this.#rewind(message.from, message.rate)
+      case 'window':
+        return this.#window()
       case 'source':
         return this.#open(message.source, message.channels, message.input)
       case 'source.close':
@@ -61,15 +61,11 @@ class Engine {
         return
       }
       case 'play':
-        return this.#play(message.handle, message.channels, message.port)
+        return this.#listening.play(message.handle, message.channels, message.port)
       case 'stop':
-        this.#receivers.get(message.handle)?.close()
-        this.#receivers.delete(message.handle)
-        return
+        return this.#listening.stop(message.handle)
       case 'audible':
-        if (message.on && !this.#audible) for (const receiver of this.#receivers.values()) receiver.restart()
-        this.#audible = message.on
-        return
+        return this.#listening.setAudible(message.on)
       case 'hurry':
         this.#link?.hurry()
         return
@@ -80,13 +76,19 @@ class Engine {
 
   #join(config: JoinConfig): void {
     this.#link?.close()
+    this.#listening.close()
     const link: Link = new Link(
       { ...config, token: () => this.#token() },
       {
         state: (state, attempt, inMs) => tell({ type: 'state', state, attempt, inMs }),
         welcome: (welcome) => this.#welcomed(welcome),
         message: (message) => this.#heard(message),
-        packets: (bytes) => this.#packets(bytes),
+        packets: (bytes) => this.#listening.packets(bytes),
+        playback: (message, answered) => {
+          tell({ type: 'message', message }) // first: it names the tracks that are heard
+          this.#listening.playback(message, answered)
+        },
+        past: () => this.#listening.resume,
         closed: (error) => tell({ type: 'closed', error: error && plain(error) }),
         tracks: () => [...this.#publishers.values()].flatMap((p) => p.resumable),
       },
@@ -98,10 +100,8 @@ class Engine {
   async #leave(): Promise<void> {
     await this.#link?.leave()
     for (const publisher of this.#publishers.values()) publisher.close()
-    for (const receiver of this.#receivers.values()) receiver.close()
     this.#publishers.clear()
-    this.#receivers.clear()
-    this.#early.clear()
+    this.#listening.close()
     this.#link = undefined
   }
 
@@ -137,30 +137,17 @@ class Engine {
     }
   }
 
-  #play(handle: number, channels: number, port: MessagePort): void {
-    this.#receivers.get(handle)?.close()
-    const receiver = new TrackReceiver(channels, port)
-    this.#receivers.set(handle, receiver)
-    for (const packet of this.#early.get(handle) ?? []) receiver.push(packet)
-    this.#early.delete(handle)
+  async #rewind(from: string, rate: number): Promise<void> {
+    if (!this.#link) throw new AirloomError('closed', 'rewind needs a joined room')
+    const answer = await this.#link.request({ type: 'listen', on: true, from, rate })
+    if (answer.type !== 'playback') throw new AirloomError('not_supported', 'this edge cannot rewind: it is older than this page')
   }
 
-  #packets(bytes: Uint8Array): void {
-    if (!this.#audible) return
-    for (const packet of decodeMessage(bytes)) {
-      if (packet.backlog) continue
-      const receiver = this.#receivers.get(packet.handle)
-      if (receiver) receiver.push(packet)
-      else this.#keepEarly(packet)
-    }
-  }
-
-  #keepEarly(packet: Packet): void {
-    const kept = this.#early.get(packet.handle) ?? []
-    if (kept.length === 0 && this.#early.size >= EARLY_TRACKS) return
-    kept.push(packet)
-    if (kept.length > EARLY_PACKETS) kept.shift()
-    this.#early.set(packet.handle, kept)
+  async #window(): Promise<void> {
+    if (!this.#link) throw new AirloomError('closed', 'a window needs a joined room')
+    const answer = await this.#link.request({ type: 'window' })
+    if (answer.type !== 'window') throw new AirloomError('not_supported', 'this edge cannot rewind: it is older than this page')
+    this.#listening.windowIs(windowOf(answer))
   }
 
   #welcomed(welcome: Welcome): void {
@@ -171,7 +158,9 @@ class Engine {
   #heard(message: Exclude<EdgeMessage, Welcome>): void {
     for (const publisher of this.#publishers.values()) publisher.heard(message)
     if (message.type === 'ack' || message.type === 'resend') return
-    if (message.type === 'skipped') for (const { track } of message.tracks) this.#receivers.get(handleOf(track) ?? 0)?.skipped()
+    if (message.type === 'window') return this.#listening.windowIs(windowOf(message))
+    if (message.type === 'skipped') this.#listening.skipped(message)
+    if (message.type === 'error' && message.code === 'not_kept') this.#listening.refused()
     tell({ type: 'message', message })
   }
 
@@ -189,7 +178,7 @@ class Engine {
       clockAheadMs: this.#link?.clockAheadMs ?? 0,
       bufferedAmount: this.#link?.bufferedAmount ?? 0,
       published: [...this.#publishers.values()].flatMap((p) => p.stats() ?? []),
-      received: Object.fromEntries([...this.#receivers].map(([handle, receiver]) => [handle, receiver.stats()])),
+      ...this.#listening.stats(),
     }
   }
 }
