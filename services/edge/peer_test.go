@@ -46,6 +46,7 @@ type inMessage struct {
 	Resume    string          `json:"resume"`
 	At        string          `json:"edge"`
 	Resumed   bool            `json:"resumed"`
+	By        string          `json:"by"`
 	Grants    room.Grants     `json:"grants"`
 	Room      json.RawMessage `json:"room"`
 	Roster    *rosterMessage  `json:"roster"`
