@@ -23,7 +23,7 @@ type api struct {
 
 // api gets a token for every room where none was given.
 func (r remote) api(p *program) (*api, error) {
-	base, err := participant.HTTPURL(r.URL)
+	base, err := participant.HTTPURL(participant.Addresses(r.URL)[0])
 	if err != nil {
 		return nil, usage(err)
 	}

@@ -11,7 +11,7 @@ import (
 
 // remote are the flags of everything that talks to an edge.
 type remote struct {
-	URL   string `name:"url" default:"http://127.0.0.1:8080" help:"Address of an edge."`
+	URL   string `name:"url" default:"http://127.0.0.1:8080" help:"Address of an edge, or several with commas: where one fails the next is tried."`
 	Token string `help:"Token; an edge with --dev-tokens gives one to a caller that has none."`
 	Debug bool   `help:"Tell on stderr what the connection does."`
 }

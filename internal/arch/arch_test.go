@@ -35,7 +35,7 @@ var forbidden = map[string][]string{
 }
 
 // pure packages compute: they have no I/O, no goroutines to guard and nobody to log to.
-var pure = []string{"internal/room", "internal/frame", "internal/name", "internal/strict", "internal/subject"}
+var pure = []string{"internal/room", "internal/frame", "internal/name", "internal/outgoing", "internal/strict", "internal/subject"}
 
 var impure = []string{"context", "log", "log/slog", "math/rand", "math/rand/v2", "net", "net/http", "os", "os/exec", "os/signal", "sync", "sync/atomic", "syscall"}
 

@@ -7,7 +7,7 @@ import (
 
 // Config says who joins what. URL and Room are needed; the rest has defaults.
 type Config struct {
-	URL    string      // of an edge: http(s) or ws(s)
+	URL    string      // of an edge, http(s) or ws(s), or of several with commas: where one fails the next is tried
 	Room   string      // to join
 	Name   string      // to show; the token's or the edge's choice when empty
 	Listen bool        // get the room's packets

@@ -171,7 +171,10 @@ func newSink() *sink { return &sink{frames: map[uint32][]byte{}, lastLiv: -1} }
 
 func joinFake(t *testing.T, e *fakeEdge, cfg Config) (*Participant, *fakeSocket) {
 	t.Helper()
-	cfg.URL, cfg.Room = e.server.URL, "hall"
+	cfg.Room = "hall"
+	if cfg.URL == "" {
+		cfg.URL = e.server.URL
+	}
 	type outcome struct {
 		p   *Participant
 		err error

@@ -33,9 +33,9 @@ type link struct {
 }
 
 // dial opens a socket. What comes back where the far side answers but is no edge, or refuses, is a Problem.
-func dial(ctx context.Context, target string) (*link, error) {
+func dial(ctx context.Context, target string, patience time.Duration) (*link, error) {
 	dialer := websocket.Dialer{
-		Proxy: http.ProxyFromEnvironment, HandshakeTimeout: handshakeWithin,
+		Proxy: http.ProxyFromEnvironment, HandshakeTimeout: patience,
 		ReadBufferSize: 8 << 10, WriteBufferSize: 8 << 10, WriteBufferPool: &writeBuffers,
 	}
 	ws, answer, err := dialer.DialContext(ctx, target, nil)

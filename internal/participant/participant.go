@@ -20,9 +20,9 @@ import (
 
 // Participant is in the room from Join until Leave, Close, or a refusal that is final.
 type Participant struct {
-	cfg    Config
-	target string
-	log    *slog.Logger
+	cfg     Config
+	targets *targets // guarded by dialing
+	log     *slog.Logger
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -67,16 +67,16 @@ func Join(ctx context.Context, cfg Config) (*Participant, error) {
 	if err := subject.Room(cfg.Room); err != nil {
 		return nil, err
 	}
-	target, err := socketURL(cfg.URL)
+	edges, err := newTargets(cfg.URL)
 	if err != nil {
 		return nil, err
 	}
-	p := newParticipant(cfg, target)
+	p := newParticipant(cfg, edges)
 	if err := p.fetchToken(ctx, false); err != nil {
 		p.cancel()
 		return nil, err
 	}
-	l, err := p.open(ctx)
+	l, err := p.first(ctx)
 	if err != nil {
 		p.cancel()
 		return nil, err
@@ -91,10 +91,10 @@ func Join(ctx context.Context, cfg Config) (*Participant, error) {
 	return p, nil
 }
 
-func newParticipant(cfg Config, target string) *Participant {
+func newParticipant(cfg Config, edges *targets) *Participant {
 	cfg.defaults()
 	p := &Participant{
-		cfg: cfg, target: target, log: cfg.Logger, token: Token{Token: cfg.Token},
+		cfg: cfg, targets: edges, log: cfg.Logger, token: Token{Token: cfg.Token},
 		done: make(chan struct{}), wake: make(chan struct{}, 1), receiver: NewReceiver(),
 		people: map[string]room.Participant{}, pending: map[int64]*request{},
 	}

@@ -1,6 +1,7 @@
 package participant
 
 import (
+	"airloom/internal/outgoing"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -10,8 +11,6 @@ const (
 	pingEvery = 2 * time.Second
 	// deadAfter is how long a socket may be silent, though pings are sent, before it is given up.
 	deadAfter = 7 * time.Second
-	// stallAfter is how long acks may fail to come while the log is there before all is sent again.
-	stallAfter = 10 * time.Second
 )
 
 // kick tells the pump that there may be something to send.
@@ -53,7 +52,7 @@ func (p *Participant) flush(buf *[]byte) bool {
 	message := (*buf)[:0]
 	now := time.Now()
 	for _, s := range speakers {
-		if len(message) < messageBytes/4 {
+		if len(message) < outgoing.MessageBytes/4 {
 			message = s.takeLive(message, now)
 		}
 	}
@@ -93,32 +92,22 @@ func (p *Participant) tick() {
 }
 
 func (s *Speaker) takeLive(dst []byte, now time.Time) []byte {
+	return s.take(dst, func() []byte { return s.out.Live(dst, now) })
+}
+
+func (s *Speaker) takeBacklog(dst []byte, window int) []byte {
+	return s.take(dst, func() []byte { return s.out.Backlog(dst, window) })
+}
+
+func (s *Speaker) take(dst []byte, next func() []byte) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err != nil {
 		return dst
 	}
 	had := len(dst)
-	dst = s.out.takeLive(dst, now)
-	if len(dst) == had && s.ending && s.out.live < s.out.next {
-		s.out.silent = false // nothing follows this silence: declare it now
-		dst = s.out.takeLive(dst, now)
-	}
-	if len(dst) > had && s.ending {
-		s.change()
-	}
-	return dst
-}
-
-func (s *Speaker) takeBacklog(dst []byte, window int) []byte {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.err != nil || s.logAway {
-		return dst
-	}
-	had := len(dst)
-	dst = s.out.takeBacklog(dst, window, s.ending)
-	if len(dst) > had && s.ending {
+	dst = next()
+	if len(dst) > had && s.out.Ending() {
 		s.change()
 	}
 	return dst
@@ -127,17 +116,15 @@ func (s *Speaker) takeBacklog(dst []byte, window int) []byte {
 // acked takes an ack.
 func (s *Speaker) acked(seq int64) {
 	s.mu.Lock()
-	news := s.out.ack(seq)
+	news, backlog := s.out.Ack(seq, time.Now())
 	if news {
-		s.moved = time.Now()
 		s.change()
 	}
-	backlog := s.out.back < s.out.backEnd
 	s.mu.Unlock()
 	if news && s.tellAcked != nil {
 		s.tellAcked(seq)
 	}
-	if news && backlog {
+	if backlog {
 		s.p.kick()
 	}
 }
@@ -145,8 +132,7 @@ func (s *Speaker) acked(seq int64) {
 // resend takes a request to send again; what is no longer kept is declared as a gap.
 func (s *Speaker) resend(from int64) {
 	s.mu.Lock()
-	lostFrom, lostTo := s.out.resend(from)
-	s.moved = time.Now()
+	lostFrom, lostTo := s.out.Resend(from, time.Now())
 	s.mu.Unlock()
 	s.p.kick()
 	if lostFrom >= lostTo {
@@ -164,13 +150,10 @@ func (s *Speaker) resend(from int64) {
 // resend may have been lost with an edge.
 func (s *Speaker) nudge() {
 	s.mu.Lock()
-	stalled := !s.logAway && s.err == nil && s.out.acked+1 < s.out.live && time.Since(s.moved) > stallAfter
-	from := s.out.acked + 1
-	if s.out.acked+1 == s.out.live {
-		s.moved = time.Now()
-	}
+	from, stalled := s.out.Stalled(time.Now())
+	failed := s.err != nil
 	s.mu.Unlock()
-	if stalled && s.p.keeps() {
+	if stalled && !failed && s.p.keeps() {
 		s.resend(from)
 	}
 }
@@ -178,15 +161,14 @@ func (s *Speaker) nudge() {
 func (s *Speaker) setLogAway(away bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.logAway = away
-	s.moved = time.Now()
+	s.out.SetLogAway(away, time.Now())
 }
 
 // resumed describes the track to an edge that shall go on with it.
 func (s *Speaker) resumed() (resumedTrack, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return resumedTrack{Track: s.id, Epoch: s.epoch, Acked: s.out.acked}, s.err == nil
+	return resumedTrack{Track: s.id, Epoch: s.epoch, Acked: s.out.Acked()}, s.err == nil
 }
 
 // reattach goes on with the track on a new socket: what was sent and is not acked goes out again.
@@ -197,14 +179,13 @@ func (s *Speaker) reattach(tracks []ownTrack) {
 		}
 		s.acked(t.Acked)
 		s.mu.Lock()
-		s.logAway = false
-		from := s.out.acked + 1
+		from := s.out.Reattach(t.Acked, time.Now())
 		s.mu.Unlock()
 		s.resend(from)
 		return
 	}
 	s.mu.Lock()
-	over := s.ending && s.out.acked == s.out.next-1
+	over := s.out.Ending() && s.out.Acked() == s.out.Next()-1
 	s.mu.Unlock()
 	if !over {
 		s.fail(ErrTrackOver)

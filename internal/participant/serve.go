@@ -16,7 +16,7 @@ import (
 func (p *Participant) open(ctx context.Context) (*link, error) {
 	ctx, cancel := context.WithTimeout(ctx, handshakeWithin+welcomeWithin)
 	defer cancel()
-	l, err := dial(ctx, p.target)
+	l, err := dial(ctx, p.targets.now(), p.targets.patience())
 	if err != nil {
 		return nil, err
 	}
@@ -155,6 +155,7 @@ func (p *Participant) comeBack() (*link, error) {
 	p.dialing.Lock()
 	defer p.dialing.Unlock()
 	var wait backoff
+	p.targets.next() // the one that was lost may be dead, and not know it
 	deadline := time.Now().Add(p.cfg.Patience)
 	for {
 		if p.current() != nil {
@@ -175,7 +176,8 @@ func (p *Participant) comeBack() (*link, error) {
 		case time.Now().After(deadline):
 			return nil, fmt.Errorf("no edge for %s: %w", p.cfg.Patience, err)
 		}
-		p.log.Debug("coming back failed", "err", err)
+		p.log.Debug("coming back failed", "edge", p.targets.now(), "err", err)
+		p.targets.next()
 	}
 }
 
@@ -194,6 +196,7 @@ func (p *Participant) move(l *link) {
 	if p.current() != l {
 		return // it broke meanwhile, and serve has seen to it
 	}
+	p.targets.next() // this one is going away
 	next, err := p.attempt()
 	if err != nil {
 		p.log.Debug("move failed", "err", err) // the old socket goes on; the edge will close it in the end

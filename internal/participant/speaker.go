@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"airloom/internal/frame"
+	"airloom/internal/outgoing"
 	"airloom/internal/room"
 )
 
@@ -37,11 +38,8 @@ type Speaker struct {
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and made anew at each change that Send or End may wait for
-	out     *outgoing
+	out     *outgoing.Track
 	muted   bool
-	ending  bool
-	logAway bool
-	moved   time.Time // when an ack last brought news
 	err     error
 }
 
@@ -80,9 +78,9 @@ func (p *Participant) StartTrack(ctx context.Context, cfg TrackConfig) (*Speaker
 	}
 	s := &Speaker{
 		p: p, id: in.Track, epoch: in.Epoch, name: cfg.Name, changed: make(chan struct{}),
-		out: newOutgoing(in.Handle, in.Epoch, unit, cfg.Keep), moved: time.Now(),
+		out: outgoing.New(in.Handle, in.Epoch, unit, cfg.Keep, cfg.Late, time.Now()),
 	}
-	s.out.late, s.tellAcked = cfg.Late, cfg.Acked
+	s.tellAcked = cfg.Acked
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.err != nil {
@@ -105,8 +103,8 @@ func (s *Speaker) Send(ctx context.Context, payload []byte, voice bool) error {
 		if err != nil {
 			return err
 		}
-		if samples != int(s.out.unit)*frame.UnitSamples {
-			return fmt.Errorf("%w: lasts %g ms, the track's frames last %g ms", frame.ErrOpus, float64(samples)/48, float64(s.out.unit)*2.5)
+		if samples != int(s.out.Unit())*frame.UnitSamples {
+			return fmt.Errorf("%w: lasts %g ms, the track's frames last %g ms", frame.ErrOpus, float64(samples)/48, float64(s.out.Unit())*2.5)
 		}
 	}
 	for {
@@ -116,14 +114,14 @@ func (s *Speaker) Send(ctx context.Context, payload []byte, voice bool) error {
 		case s.err != nil:
 			defer s.mu.Unlock()
 			return s.err
-		case s.ending:
+		case s.out.Ending():
 			defer s.mu.Unlock()
 			return errors.New("the track is ending")
-		case !s.out.late || !s.out.full():
+		case !s.out.Late() || !s.out.Full():
 			if s.muted || len(payload) < frame.MinFrame {
 				payload, voice = nil, false
 			}
-			s.out.add(payload, voice, time.Now())
+			s.out.Add(payload, voice, time.Now())
 			s.mu.Unlock()
 			s.p.kick()
 			return nil
@@ -152,14 +150,14 @@ func (s *Speaker) Mute(ctx context.Context, muted bool) error {
 // nothing acks nothing: there it does not wait.
 func (s *Speaker) End(ctx context.Context) error {
 	s.mu.Lock()
-	s.ending = true
+	s.out.End()
 	s.mu.Unlock()
 	s.p.kick()
-	if err := s.wait(ctx, func() bool { return s.out.sentAll() }); err != nil {
+	if err := s.wait(ctx, func() bool { return s.out.SentAll() }); err != nil {
 		return fmt.Errorf("send the last frames: %w", err)
 	}
 	s.mu.Lock()
-	last := s.out.next - 1
+	last := s.out.Next() - 1
 	s.mu.Unlock()
 	_, err := s.p.request(ctx, func(id int64) any {
 		return trackEnd{Type: "track.end", ID: id, Track: s.id, Epoch: s.epoch, Last: last}
@@ -167,7 +165,7 @@ func (s *Speaker) End(ctx context.Context) error {
 	if err != nil && !(IsCode(err, "unknown_track") && s.Stats().Acked == last) {
 		return fmt.Errorf("end track: %w", err)
 	}
-	if err := s.wait(ctx, func() bool { return s.out.acked == last || !s.p.keeps() }); err != nil {
+	if err := s.wait(ctx, func() bool { return s.out.Acked() == last || !s.p.keeps() }); err != nil {
 		return fmt.Errorf("wait for the last acks: %w", err)
 	}
 	s.p.drop(s)
@@ -178,10 +176,10 @@ func (s *Speaker) End(ctx context.Context) error {
 func (s *Speaker) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	o := s.out
+	frames, bytes, resent, dropped := s.out.Counts()
 	return Stats{
-		Frames: o.audio, Bytes: o.bytes, Seqs: o.next, Acked: o.acked, Kept: o.ackedAudio(),
-		Resent: o.resent, Dropped: o.dropped, LogAway: s.logAway,
+		Frames: frames, Bytes: bytes, Seqs: s.out.Next(), Acked: s.out.Acked(), Kept: s.out.AckedAudio(),
+		Resent: resent, Dropped: dropped, LogAway: s.out.LogAway(),
 	}
 }
 

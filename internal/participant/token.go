@@ -57,7 +57,7 @@ func ReadProblem(answer *http.Response) error {
 	return p
 }
 
-// DevTokens gets tokens from an edge that gives them to any caller on loopback (its --dev-tokens). room may be "*".
+// DevTokens gets tokens from an edge (of several with commas, the first that answers) that gives them to any caller on loopback (its --dev-tokens). room may be "*".
 // A Problem comes back from an edge that refuses.
 func DevTokens(base, room, identity, name string) TokenSource {
 	return func(ctx context.Context, known string) (Token, error) {
@@ -71,7 +71,14 @@ func DevTokens(base, room, identity, name string) TokenSource {
 		if name != "" {
 			ask["name"] = name
 		}
-		return fetchToken(ctx, base, ask)
+		var err error
+		for _, edge := range Addresses(base) {
+			var got Token
+			if got, err = fetchToken(ctx, edge, ask); err == nil || ctx.Err() != nil {
+				return got, err
+			}
+		}
+		return Token{}, err
 	}
 }
 
@@ -84,7 +91,7 @@ func fetchToken(ctx context.Context, base string, ask map[string]string) (Token,
 	if err != nil {
 		return Token{}, fmt.Errorf("encode token request: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, handshakeWithin)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, target.JoinPath("v1/tokens").String(), bytes.NewReader(body))
 	if err != nil {

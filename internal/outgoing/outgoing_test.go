@@ -1,4 +1,4 @@
-package participant
+package outgoing
 
 import (
 	"bytes"
@@ -55,7 +55,7 @@ func (s *sink) take(t interface{ Fatalf(string, ...any) }, message []byte) {
 // Whatever is lost on the way, everything arrives in the end, unaltered, and no frame goes live twice.
 func TestOutgoingArrivesWhateverIsLost(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		o := newOutgoing(7, 0, 4, 4096)
+		o := New(7, 0, 4, 4096, false, time.Time{})
 		o.late = rapid.Bool().Draw(t, "late")
 		edge := &sink{frames: map[uint32][]byte{}, lastLiv: -1}
 		now := time.Unix(1000, 0)
@@ -75,9 +75,9 @@ func TestOutgoingArrivesWhateverIsLost(t *testing.T) {
 			case 0, 1:
 				n := int(o.next)
 				if rapid.IntRange(0, 4).Draw(t, "silent") == 0 {
-					o.add(nil, false, now)
+					o.Add(nil, false, now)
 				} else {
-					o.add(opusFrame(n), n%2 == 0, now)
+					o.Add(opusFrame(n), n%2 == 0, now)
 					want[uint32(n)] = opusFrame(n)
 				}
 			case 2:
@@ -109,17 +109,17 @@ func TestOutgoingArrivesWhateverIsLost(t *testing.T) {
 				t.Fatalf("frame %d arrived altered", seq)
 			}
 		}
-		if o.ackedAudio() != uint64(len(want)) {
-			t.Fatalf("%d frames count as acked, want %d", o.ackedAudio(), len(want))
+		if o.AckedAudio() != uint64(len(want)) {
+			t.Fatalf("%d frames count as acked, want %d", o.AckedAudio(), len(want))
 		}
 	})
 }
 
 func TestOutgoingGivesUpTheOldestWhenFull(t *testing.T) {
-	o := newOutgoing(7, 0, 4, 10)
+	o := New(7, 0, 4, 10, false, time.Time{})
 	now := time.Unix(1000, 0)
 	for n := range 15 {
-		o.add(opusFrame(n), false, now)
+		o.Add(opusFrame(n), false, now)
 		o.takeLive(nil, now)
 	}
 	if o.dropped != 5 || o.first != 5 {
@@ -133,17 +133,17 @@ func TestOutgoingGivesUpTheOldestWhenFull(t *testing.T) {
 	if len(edge.frames) != 10 || edge.frames[5] == nil {
 		t.Errorf("%d frames sent again, want those from 5 to 14", len(edge.frames))
 	}
-	if !o.ack(14) || o.ackedAudio() != 10 {
-		t.Errorf("%d count as acked, want 10", o.ackedAudio())
+	if !o.ack(14) || o.AckedAudio() != 10 {
+		t.Errorf("%d count as acked, want 10", o.AckedAudio())
 	}
 }
 
 func TestBacklogIsPacedByAcks(t *testing.T) {
-	o := newOutgoing(7, 0, 4, 1000)
+	o := New(7, 0, 4, 1000, false, time.Time{})
 	o.late = true
 	now := time.Unix(1000, 0)
 	for n := range 500 {
-		o.add(opusFrame(n), false, now)
+		o.Add(opusFrame(n), false, now)
 	}
 	sent := func() (n int) {
 		for {
@@ -169,11 +169,11 @@ func TestBacklogIsPacedByAcks(t *testing.T) {
 
 // An edge has room for 200 packets of a track: voice and silence in turns must not make more.
 func TestBacklogPacketsAreBounded(t *testing.T) {
-	o := newOutgoing(7, 0, 4, 1000)
+	o := New(7, 0, 4, 1000, false, time.Time{})
 	o.late = true
 	now := time.Unix(1000, 0)
 	for n := range 500 {
-		o.add(opusFrame(n)[:n%2*5], false, now)
+		o.Add(opusFrame(n)[:n%2*5], false, now)
 	}
 	n := 0
 	for len(o.takeBacklog(nil, 500, false)) > 0 {
@@ -192,7 +192,7 @@ func TestBacklogPacketsAreBounded(t *testing.T) {
 }
 
 func TestSilenceIsGathered(t *testing.T) {
-	o := newOutgoing(7, 0, 8, 1000)
+	o := New(7, 0, 8, 1000, false, time.Time{})
 	now := time.Unix(1000, 0)
 	var spans []int
 	take := func() {
@@ -207,10 +207,10 @@ func TestSilenceIsGathered(t *testing.T) {
 		}
 	}
 	for range 25 {
-		o.add(nil, false, now)
+		o.Add(nil, false, now)
 		take()
 	}
-	o.add(append([]byte{9 << 3}, "voice"...), true, now) // 20 ms
+	o.Add(append([]byte{9 << 3}, "voice"...), true, now) // 20 ms
 	take()
 	take()
 	if fmt.Sprint(spans) != "[1 10 10 4]" {

@@ -1,4 +1,6 @@
-package participant
+// Package outgoing is what a speaker holds of a track until the log has it: the frames that are not acked, how far each was sent, and
+// what goes out next. It is pure: no clock, no lock, no I/O; internal/participant guards it and gives it a socket.
+package outgoing
 
 import (
 	"time"
@@ -7,8 +9,8 @@ import (
 )
 
 const (
-	// messageBytes bounds what one message carries; the wire allows 8 KiB.
-	messageBytes = 6 << 10
+	// MessageBytes bounds what one message carries; the wire allows 8 KiB.
+	MessageBytes = 6 << 10
 	// packFrames bounds the frames of a packet.
 	packFrames = 50
 	// maxSpan bounds the seqs of a silence packet.
@@ -22,13 +24,12 @@ const (
 	maxFlying = 64
 )
 
-// outgoing is what a speaker holds of one track: the frames that are not acked, and how far each was sent. It is pure:
-// no clock, no lock, no I/O; Speaker guards it. Seqs are int64 here so that −1 and "after the last" have a place.
+// Track is one track's frames. Seqs are int64 here so that −1 and "after the last" have a place.
 //
 //	first ≤ acked+1      oldest frame kept
 //	[back, backEnd)      to be sent (again) flagged Backlog
 //	[live, next)         not sent yet
-type outgoing struct {
+type Track struct {
 	handle uint32
 	epoch  uint8
 	unit   uint8 // frame duration in 2.5 ms
@@ -46,6 +47,10 @@ type outgoing struct {
 	bytes   uint64
 	resent  uint64 // audio frames sent more than once
 	dropped uint64 // audio frames pushed out before they were acked
+
+	ending  bool
+	logAway bool
+	moved   time.Time // when an ack last brought news, or something was asked for
 }
 
 type slot struct {
@@ -55,16 +60,18 @@ type slot struct {
 	due     time.Time
 }
 
-func newOutgoing(handle uint32, epoch, unit uint8, capacity int) *outgoing {
-	return &outgoing{handle: handle, epoch: epoch, unit: unit, acked: -1, slots: make([]slot, capacity)}
+// New is a track without frames. unit is a frame's duration in 2.5 ms, capacity how many frames are kept until they are acked.
+// One that is late goes as backlog, whole.
+func New(handle uint32, epoch, unit uint8, capacity int, late bool, now time.Time) *Track {
+	return &Track{handle: handle, epoch: epoch, unit: unit, late: late, acked: -1, slots: make([]slot, capacity), moved: now}
 }
 
-func (o *outgoing) slot(seq int64) *slot { return &o.slots[seq%int64(len(o.slots))] }
+func (o *Track) slot(seq int64) *slot { return &o.slots[seq%int64(len(o.slots))] }
 
-// add takes a copy of the next frame; an empty payload is a silent one. When all slots are full the oldest frame is
-// forgotten: full says beforehand.
-func (o *outgoing) add(payload []byte, voice bool, due time.Time) {
-	if o.full() {
+// Add takes a copy of the next frame; an empty payload is a silent one. When all slots are full the oldest frame is
+// forgotten: Full says beforehand.
+func (o *Track) Add(payload []byte, voice bool, due time.Time) {
+	if o.Full() {
 		o.forget()
 	}
 	s := o.slot(o.next)
@@ -80,9 +87,10 @@ func (o *outgoing) add(payload []byte, voice bool, due time.Time) {
 	}
 }
 
-func (o *outgoing) full() bool { return o.next-o.first == int64(len(o.slots)) }
+// Full says that Add would forget a frame.
+func (o *Track) Full() bool { return o.next-o.first == int64(len(o.slots)) }
 
-func (o *outgoing) forget() {
+func (o *Track) forget() {
 	if len(o.slot(o.first).payload) > 0 {
 		o.dropped++
 	}
@@ -93,7 +101,7 @@ func (o *outgoing) forget() {
 }
 
 // ack says that everything up to seq is durable.
-func (o *outgoing) ack(seq int64) (news bool) {
+func (o *Track) ack(seq int64) (news bool) {
 	if seq <= o.acked || seq >= o.next {
 		return false
 	}
@@ -110,7 +118,7 @@ func (o *outgoing) ack(seq int64) (news bool) {
 
 // resend asks for everything from seq on that was sent before. The seqs from..to−1 are no longer here; there are none
 // when from ≥ to.
-func (o *outgoing) resend(seq int64) (from, to int64) {
+func (o *Track) resend(seq int64) (from, to int64) {
 	seq = max(seq, o.acked+1)
 	if seq >= o.live {
 		return 0, 0
@@ -123,7 +131,7 @@ func (o *outgoing) resend(seq int64) (from, to int64) {
 
 // liveRun is the run of seqs to be sent live next, empty when nothing is due. Frames that waited too long become
 // backlog first.
-func (o *outgoing) liveRun(now time.Time) (from, to int64) {
+func (o *Track) liveRun(now time.Time) (from, to int64) {
 	stale := o.live
 	for stale < o.next && now.Sub(o.slot(stale).due) > lateAfter {
 		stale++
@@ -142,7 +150,7 @@ func (o *outgoing) liveRun(now time.Time) (from, to int64) {
 }
 
 // takeLive appends the next live packet to dst; dst comes back as it was when there is none.
-func (o *outgoing) takeLive(dst []byte, now time.Time) []byte {
+func (o *Track) takeLive(dst []byte, now time.Time) []byte {
 	from, to := o.liveRun(now)
 	if from == to {
 		return dst
@@ -154,9 +162,9 @@ func (o *outgoing) takeLive(dst []byte, now time.Time) []byte {
 
 // takeBacklog appends the next backlog packet to dst while at most window seqs, and not too many packets, are on their
 // way unacked. Of a track that is late altogether it gathers full packets; all says that no more frames will come.
-func (o *outgoing) takeBacklog(dst []byte, window int, all bool) []byte {
+func (o *Track) takeBacklog(dst []byte, window int, all bool) []byte {
 	limit := min(o.backEnd, o.acked+1+int64(window))
-	if o.back >= limit || len(o.flying) >= maxFlying || o.late && !all && !o.full() && o.next-o.back < packFrames {
+	if o.back >= limit || len(o.flying) >= maxFlying || o.late && !all && !o.Full() && o.next-o.back < packFrames {
 		return dst
 	}
 	from, to := o.back, o.run(o.back, limit)
@@ -166,7 +174,7 @@ func (o *outgoing) takeBacklog(dst []byte, window int, all bool) []byte {
 }
 
 // run is the end of the longest run from..to that makes one packet: all audio within the bounds, or all silent.
-func (o *outgoing) run(from, to int64) int64 {
+func (o *Track) run(from, to int64) int64 {
 	if from >= to {
 		return from
 	}
@@ -178,14 +186,14 @@ func (o *outgoing) run(from, to int64) int64 {
 		if silent != (len(s.payload) == 0) || silent && seq-from == maxSpan {
 			break
 		}
-		if !silent && seq > from && (bytes > messageBytes || seq-from == packFrames) {
+		if !silent && seq > from && (bytes > MessageBytes || seq-from == packFrames) {
 			break
 		}
 	}
 	return seq
 }
 
-func (o *outgoing) encode(dst []byte, from, to int64, flags frame.Flags) []byte {
+func (o *Track) encode(dst []byte, from, to int64, flags frame.Flags) []byte {
 	h := frame.Header{
 		Flags: flags, Handle: o.handle, Epoch: o.epoch, Seq: uint32(from),
 		Timestamp: uint32(from) * uint32(o.unit) * frame.UnitSamples,
@@ -213,19 +221,19 @@ func (o *outgoing) encode(dst []byte, from, to int64, flags frame.Flags) []byte 
 	return mustEncode(frame.AppendAudio(dst, h, payloads[:n]...))
 }
 
-// mustEncode holds because Speaker.Send checked every frame and run keeps the bounds.
+// mustEncode holds because whoever adds a frame has checked every frame and run keeps the bounds.
 func mustEncode(packet []byte, err error) []byte {
 	if err != nil {
-		panic("participant: encode own frames: " + err.Error())
+		panic("outgoing: encode own frames: " + err.Error())
 	}
 	return packet
 }
 
-// sentAll tells whether every frame was sent at least once and no backlog is waiting.
-func (o *outgoing) sentAll() bool { return o.live == o.next && o.back == o.backEnd }
+// SentAll tells whether every frame was sent at least once and no backlog is waiting.
+func (o *Track) SentAll() bool { return o.live == o.next && o.back == o.backEnd }
 
-// ackedAudio counts the audio frames that are acked; dropped ones never are.
-func (o *outgoing) ackedAudio() uint64 {
+// AckedAudio counts the audio frames that are acked; dropped ones never are.
+func (o *Track) AckedAudio() uint64 {
 	n := o.audio - o.dropped
 	for seq := o.first; seq < o.next; seq++ {
 		if len(o.slot(seq).payload) > 0 {
