@@ -53,6 +53,9 @@ type (
 		Unit   uint8         `json:"unit"`
 		High   int64         `json:"high"`
 		Closed []frame.Range `json:"closed"` // segments
+
+		Sums    []byte        `json:"sums,omitempty"`    // of those in order, 8 bytes each, the beginning of their SHA-256; zero: not known
+		Corrupt []frame.Range `json:"corrupt,omitempty"` // segments that were closed, and damaged in the store
 	}
 )
 
@@ -112,10 +115,32 @@ func (fo *follow) point(key trackKey, read uint64) trackPoint {
 		if oldest := e.oldest(); oldest > 0 {
 			p.After = min(p.After, oldest-1)
 		}
-		p.Epochs = append(p.Epochs, epochPoint{Epoch: id, Unit: e.unit, High: e.doneHigh, Closed: slices.Collect(e.done.All())})
+		p.Epochs = append(p.Epochs, epochPoint{Epoch: id, Unit: e.unit, High: e.doneHigh, Closed: slices.Collect(e.done.All()), Corrupt: slices.Collect(e.corrupt.All()), Sums: fo.sums(id, e)})
 	}
 	slices.SortFunc(p.Epochs, func(a, b epochPoint) int { return cmp.Compare(a.Epoch, b.Epoch) })
 	return p
+}
+
+// sums gives what is known of the bytes of an epoch's closed segments. All of them have been written.
+func (fo *follow) sums(id uint8, e *epoch) (out []byte) {
+	for r := range e.done.All() {
+		for n := uint64(r.From); n <= uint64(r.To); n++ {
+			sum := e.sums[uint32(n)]
+			if _, foreign := fo.foreign.Load(segmentID{id, uint32(n)}); foreign {
+				sum = fingerprint{}
+			}
+			out = append(out, sum[:]...)
+		}
+	}
+	return out
+}
+
+func (e *epoch) takeSums(sums []byte) {
+	for r := range e.done.All() {
+		for n := uint64(r.From); n <= uint64(r.To) && len(sums) >= len(fingerprint{}); n++ {
+			e.sums[uint32(n)], sums = fingerprint(sums[:len(fingerprint{})]), sums[len(fingerprint{}):]
+		}
+	}
 }
 
 // resume brings the fold to where the checkpoint says, or to the beginning of the log.
@@ -194,6 +219,10 @@ func (f *fold) resumeTracks(ctx context.Context, c *checkpoint) error {
 			back.doneHigh = e.High
 			for _, r := range e.Closed {
 				back.done.Add(r.From, r.To)
+			}
+			back.takeSums(e.Sums)
+			for _, r := range e.Corrupt {
+				back.corrupt.Add(r.From, r.To)
 			}
 			fo.epochs[e.Epoch] = back
 		}

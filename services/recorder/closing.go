@@ -2,6 +2,7 @@ package recorder
 
 import (
 	"cmp"
+	"iter"
 	"maps"
 	"slices"
 
@@ -118,12 +119,39 @@ func (f *follow) undeclared(through uint64) (out []room.GapDeclared) {
 			continue
 		}
 		for r := range f.covered(id).Gaps(0, uint32(last)) {
-			out = append(out, room.GapDeclared{
-				Track: f.info.Track, Epoch: id, From: r.From, To: r.To, Reason: reason, Through: through,
-			})
+			for part, corrupt := range f.corruptParts(id, r) {
+				why := reason
+				if corrupt {
+					why = room.StorageCorrupt
+				}
+				out = append(out, room.GapDeclared{
+					Track: f.info.Track, Epoch: id, From: part.From, To: part.To, Reason: why, Through: through,
+				})
+			}
 		}
 	}
 	return out
+}
+
+// corruptParts cuts a range of seqs where segments begin and end that were damaged in the store.
+func (f *follow) corruptParts(id uint8, r frame.Range) iter.Seq2[frame.Range, bool] {
+	return func(yield func(frame.Range, bool) bool) {
+		e := f.epochs[id]
+		if e == nil || e.corrupt.Len() == 0 {
+			yield(r, false)
+			return
+		}
+		from := r.From
+		for n := r.From / recording.SegmentSeqs; n <= r.To/recording.SegmentSeqs; n++ {
+			if next := n + 1; n == r.To/recording.SegmentSeqs || e.corrupt.Contains(n) != e.corrupt.Contains(next) {
+				to := uint32(min(uint64(next)*recording.SegmentSeqs-1, uint64(r.To)))
+				if !yield(frame.Range{From: from, To: to}, e.corrupt.Contains(n)) {
+					return
+				}
+				from = to + 1
+			}
+		}
+	}
 }
 
 // covered are the seqs of an epoch that are there or declared.

@@ -13,11 +13,13 @@ type epoch struct {
 	unit       uint8 // of its first packet in the log; all others must have the same
 	done       frame.Ranges
 	doneHigh   int64 // highest seq that is there in a closed segment
+	sums       map[uint32]fingerprint // of closed segments, as they were made
 	open       map[uint32]*openSegment
 	recent     map[uint32]*[recording.SegmentSeqs]fingerprint
 	recentList []uint32
 	aside      frame.Ranges // segments that were put aside: see follow.putAside
 	asideFrom  uint64       // log position of the first thing in them
+	corrupt    frame.Ranges // segments that were closed, and damaged in the store: see follow.reopen
 }
 
 // openSegment is a segment that waits for frames or facts.
@@ -39,7 +41,7 @@ type slot struct {
 
 func newEpoch(unit uint8) *epoch {
 	return &epoch{
-		unit: unit, doneHigh: -1, open: map[uint32]*openSegment{},
+		unit: unit, doneHigh: -1, sums: map[uint32]fingerprint{}, open: map[uint32]*openSegment{},
 		recent: map[uint32]*[recording.SegmentSeqs]fingerprint{},
 	}
 }
@@ -156,6 +158,21 @@ func (e *epoch) takeBack(count int) (taken int) {
 	}
 	e.aside = left
 	return taken
+}
+
+// reopen makes a closed segment one that was put aside: it is to be read from the log once more, from its beginning.
+func (e *epoch) reopen(n uint32) {
+	var left frame.Ranges
+	for r := range e.done.All() {
+		for _, part := range subtract([]frame.Range{r}, frame.Range{From: n, To: n}) {
+			left.Add(part.From, part.To)
+		}
+	}
+	e.done = left
+	delete(e.recent, n)
+	e.aside.Add(n, n)
+	e.asideFrom = 1
+	e.corrupt.Add(n, n)
 }
 
 func (e *epoch) empty() bool { return e.highest() < 0 && e.done.Len() == 0 && e.aside.Len() == 0 }

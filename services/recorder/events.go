@@ -239,10 +239,15 @@ func (f *fold) readTrack(ctx context.Context, room, track string, after, through
 func (f *fold) join(ctx context.Context, fo *follow, id string) error {
 	fo.writes.Wait()
 	from := fo.recordings[0]
+	var gone []damaged
 	for epochID, e := range fo.epochs {
 		for r := range e.done.All() {
 			for n := r.From; n <= r.To; n++ {
 				data, err := f.keeper.get(ctx, recording.SegmentKey(from, fo.info.Track, epochID, n))
+				if errors.Is(err, blob.ErrNotExist) {
+					gone = append(gone, damaged{recording: from, track: fo.info.Track, epoch: epochID, n: n, why: err})
+					continue
+				}
 				if err == nil {
 					err = f.keeper.putNew(ctx, recording.SegmentKey(id, fo.info.Track, epochID, n), data)
 				}
@@ -253,6 +258,11 @@ func (f *fold) join(ctx context.Context, fo *follow, id string) error {
 		}
 	}
 	fo.recordings = append(fo.recordings, id)
+	for i := range gone {
+		if err := f.mend(ctx, fo, &gone[i]); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -43,6 +43,12 @@ type follow struct {
 	rendering bool           // its .opus is being made
 	writes    sync.WaitGroup // segments on their way to the store
 	lost      atomic.Bool    // one of them did not arrive: the fold is over
+	foreign   sync.Map       // segmentID of those that another recorder stored first with other bytes, which stay
+}
+
+type segmentID struct {
+	epoch uint8
+	n     uint32
 }
 
 type closing struct{ through uint64 }
@@ -208,4 +214,12 @@ func (f *follow) takeBack(most int) (after uint64, ok bool) {
 		}
 	}
 	return 0, false
+}
+
+// reopen takes back that a segment is closed, because what was stored of it is damaged. What the log has of it closes it again; the rest
+// is declared as storage_corrupt.
+func (f *follow) reopen(id uint8, n uint32) {
+	if e := f.epochs[id]; e != nil && e.done.Contains(n) {
+		e.reopen(n)
+	}
 }

@@ -46,12 +46,12 @@ func newKeeper(store Store, retry time.Duration, m *metrics, logger *slog.Logger
 	return &keeper{store: store, retry: retry, metrics: m, logger: logger, waiting: map[int64]int{}, failing: new(atomic.Bool)}
 }
 
-// insist does something until it works, says that an object exists or does not, or ctx ends.
+// insist does something until it works, says that an object exists, does not or is damaged, or ctx ends.
 func (k *keeper) insist(ctx context.Context, what string, do func(context.Context) error) error {
 	defer k.begin()()
 	for wait := newBackoff(k.retry); ; {
 		err := do(ctx)
-		if err == nil || errors.Is(err, blob.ErrExists) || errors.Is(err, blob.ErrNotExist) {
+		if err == nil || errors.Is(err, blob.ErrExists) || errors.Is(err, blob.ErrNotExist) || errors.As(err, new(*damaged)) {
 			if k.failing.CompareAndSwap(true, false) {
 				k.logger.Info("the blob store works again")
 			}
@@ -92,19 +92,25 @@ func (k *keeper) change(since int64, by int) {
 // putNew stores what every recorder must store alike. Somebody else's object with the same bytes is as good as ours;
 // with other bytes it stays, and that is an alarm.
 func (k *keeper) putNew(ctx context.Context, key string, data []byte) error {
-	err := k.insist(ctx, "store "+key, func(ctx context.Context) error { return k.store.PutNew(ctx, key, data) })
+	_, err := k.putOurs(ctx, key, data)
+	return err
+}
+
+// putOurs is putNew that says whether what is stored then are these bytes.
+func (k *keeper) putOurs(ctx context.Context, key string, data []byte) (ours bool, err error) {
+	err = k.insist(ctx, "store "+key, func(ctx context.Context) error { return k.store.PutNew(ctx, key, data) })
 	if !errors.Is(err, blob.ErrExists) {
-		return err
+		return true, err
 	}
 	there, err := k.get(ctx, key)
 	if err != nil {
-		return err
+		return false, err
 	}
-	if !bytes.Equal(there, data) {
-		ours, theirs := sha256.Sum256(data), sha256.Sum256(there)
-		k.diverges(key, hex.EncodeToString(ours[:]), hex.EncodeToString(theirs[:]))
+	if ours = bytes.Equal(there, data); !ours {
+		our, their := sha256.Sum256(data), sha256.Sum256(there)
+		k.diverges(key, hex.EncodeToString(our[:]), hex.EncodeToString(their[:]))
 	}
-	return nil
+	return ours, nil
 }
 
 func (k *keeper) diverges(key, ours, theirs string) {

@@ -14,6 +14,11 @@ import (
 
 // finish takes over a track that is stored whole.
 func (f *fold) finish(ctx context.Context, done rendered) error {
+	var bad *damaged
+	if errors.As(done.err, &bad) {
+		done.follow.rendering = false
+		return f.mend(ctx, done.follow, bad)
+	}
 	if done.err != nil {
 		return fmt.Errorf("finish track %s: %w", done.follow.info.Track, done.err)
 	}
@@ -55,6 +60,9 @@ func (f *fold) finishRecording(ctx context.Context, rm *knownRoom, rec *knownRec
 		return err
 	}
 	if err := f.keeper.putNew(ctx, recording.ManifestKey(rec.id), data); err != nil && !errors.Is(err, blob.ErrExists) {
+		return err
+	}
+	if err := f.sign(ctx, rec.id, data); err != nil {
 		return err
 	}
 	rec.finished, rec.open = true, nil

@@ -7,10 +7,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"hash"
 	"io"
 	"slices"
+	"sync"
 
 	"airloom/internal/blob"
 	"airloom/internal/frame"
@@ -21,17 +21,20 @@ import (
 
 // plan is what a finished track consists of; it does not change any more.
 type plan struct {
-	info   recording.Track
-	handle uint32
-	facts  []room.GapDeclared // in the order of the log
-	epochs []epochPlan
+	room    string
+	foreign *sync.Map // see follow
+	info    recording.Track
+	handle  uint32
+	facts   []room.GapDeclared // in the order of the log
+	epochs  []epochPlan
 }
 
 type epochPlan struct {
 	id   uint8
 	unit uint8
 	last uint32
-	done frame.Ranges // segments that were stored; others are missing as a whole
+	done frame.Ranges           // segments that were stored; others are missing as a whole
+	sums map[uint32]fingerprint // of those, where they are known
 }
 
 // render makes a track's .opus and its part of the manifest out of its stored segments, one at a time: a track of any
@@ -44,6 +47,7 @@ type render struct {
 	out    *ogg.Writer
 	track  recording.Track
 	digest *frame.Digest
+	chain  *recording.Chain
 	at     int64 // where the epoch begins in the file, in samples
 	timed  bool  // the epoch's timestamp is known
 }
@@ -84,6 +88,8 @@ func (r *render) run(ctx context.Context) (recording.Track, error) {
 func (r *render) opus(ctx context.Context) error {
 	r.track, r.digest, r.at, r.out = r.plan.info, frame.NewDigest(), 0, nil
 	r.track.State = recording.Closed
+	r.chain = recording.NewChain(r.id, r.plan.room, r.track.Track)
+	r.track.Chain = r.chain.Sum()
 	r.track.Epochs, r.track.Silence, r.track.Gaps = []recording.Epoch{}, []recording.SeqRange{}, []recording.Gap{}
 	if len(r.plan.epochs) == 0 {
 		r.track.SHA256 = r.digest.Sum()
@@ -257,21 +263,22 @@ func (r *render) fill(f ogg.Fill) {
 	r.track.Fill = append(r.track.Fill, recording.Fill{First: f.First, Packets: f.Packets})
 }
 
-func (r *render) segment(ctx context.Context, e *epochPlan, n uint32) (*recording.Segment, error) {
-	key := recording.SegmentKey(r.id, r.track.Track, e.id, n)
-	data, err := r.keeper.store.Get(ctx, key)
-	if errors.Is(err, blob.ErrNotExist) { // it was stored: not an answer to settle for
-		return nil, fmt.Errorf("read %s: it is gone", key)
+// wanted is what a stored segment must be.
+func (r *render) wanted(e *epochPlan, n uint32) wanted {
+	w := wanted{room: r.plan.room, handle: r.plan.handle, sum: e.sums[n], damaged: damaged{recording: r.id, track: r.track.Track, epoch: e.id, n: n}}
+	if _, foreign := r.plan.foreign.Load(segmentID{e.id, n}); foreign {
+		w.sum = fingerprint{}
 	}
+	return w
+}
+
+func (r *render) segment(ctx context.Context, e *epochPlan, n uint32) (*recording.Segment, error) {
+	data, s, err := r.keeper.readSegment(ctx, r.wanted(e, n))
 	if err != nil {
 		return nil, err
 	}
-	s, err := recording.ParseSegment(data)
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", key, err)
-	}
-	sum := sha256.Sum256(data)
-	r.track.Segments = append(r.track.Segments, recording.SegmentInfo{Epoch: e.id, N: n, Bytes: len(data), SHA256: hex.EncodeToString(sum[:])})
+	r.track.Segments = append(r.track.Segments, s.Describe(data, r.chain))
+	r.track.Chain = r.chain.Sum()
 	return s, nil
 }
 

@@ -3,6 +3,7 @@ package recorder
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -172,7 +173,7 @@ func (f *fold) render(work context.Context, fo *follow) {
 
 // plan is what the track consists of.
 func (fo *follow) plan() *plan {
-	p := &plan{info: fo.info, handle: fo.handle, facts: slices.Clone(fo.gaps)}
+	p := &plan{room: fo.room, foreign: &fo.foreign, info: fo.info, handle: fo.handle, facts: slices.Clone(fo.gaps)}
 	p.info.End = recording.EndUnknown
 	if fo.endKnown {
 		p.info.End = recording.EndDeclared
@@ -188,6 +189,7 @@ func (fo *follow) plan() *plan {
 			for r := range have.done.All() {
 				e.done.Add(r.From, r.To)
 			}
+			e.sums = maps.Clone(have.sums)
 		}
 		p.epochs = append(p.epochs, e)
 	}

@@ -1,0 +1,134 @@
+package recorder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"airloom/internal/blob"
+	"airloom/internal/recording"
+)
+
+// looks is how often a stored segment is read before it counts as damaged: a store may lag behind itself.
+const looks = 3
+
+// damaged says that a segment which was stored is gone, or is not what was stored.
+type damaged struct {
+	recording, track string
+	epoch            uint8
+	n                uint32
+	why              error
+}
+
+func (d *damaged) Error() string {
+	return fmt.Sprintf("segment %d-%d of track %s in recording %s is damaged: %v", d.epoch, d.n, d.track, d.recording, d.why)
+}
+
+func (d *damaged) key() string { return recording.SegmentKey(d.recording, d.track, d.epoch, d.n) }
+
+// wanted is what a stored segment must be.
+type wanted struct {
+	damaged
+	room   string
+	handle uint32
+	sum    fingerprint // zero: not known
+}
+
+// readSegment reads a segment that must be there. The error is a *damaged, or what the store says.
+func (k *keeper) readSegment(ctx context.Context, want wanted) (data []byte, s *recording.Segment, err error) {
+	wait := newBackoff(k.retry)
+	for look := 1; ; look++ {
+		data, s, err = k.look(ctx, want)
+		var bad *damaged
+		if err == nil || !errors.As(err, &bad) || look == looks {
+			return data, s, err
+		}
+		if wait.pause(ctx) != nil {
+			return nil, nil, ctx.Err()
+		}
+	}
+}
+
+func (k *keeper) look(ctx context.Context, want wanted) ([]byte, *recording.Segment, error) {
+	data, err := k.store.Get(ctx, want.key())
+	if errors.Is(err, blob.ErrNotExist) {
+		want.why = blob.ErrNotExist
+		return nil, nil, &want.damaged
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := recording.ParseSegment(data)
+	if err == nil && want.sum != (fingerprint{}) && want.sum != fingerprintOf(data) {
+		err = errors.New("these are not the bytes that were stored")
+	}
+	if err == nil && (s.Room != want.room || s.Handle != want.handle || s.Epoch != want.epoch || s.First != want.n*recording.SegmentSeqs) {
+		err = errors.New("it is another segment")
+	}
+	if err != nil {
+		want.why = err
+		return nil, nil, &want.damaged
+	}
+	return data, s, nil
+}
+
+// mend lets a damaged segment be made again: from the log, or as far as the log has forgotten it as a gap with the reason
+// storage_corrupt. Every recorder that meets the damage does the same, and the first fact holds.
+func (f *fold) mend(ctx context.Context, fo *follow, bad *damaged) error {
+	f.r.metrics.damaged.Add(1)
+	f.r.logger.Error("ALARM: a stored segment is damaged: making it again from the log; what the log has forgotten is declared storage_corrupt",
+		"room", fo.room, "recording", bad.recording, "track", bad.track, "object", bad.key(), "error", bad.why)
+	want := wanted{damaged: *bad, room: fo.room, handle: fo.handle}
+	if e := fo.epochs[bad.epoch]; e != nil {
+		want.sum = e.sums[bad.n]
+	}
+	err := f.keeper.insist(ctx, "read "+bad.key(), func(ctx context.Context) error { _, _, err := f.keeper.look(ctx, want); return err })
+	if errors.As(err, new(*damaged)) { // else another recorder was faster
+		err = f.keeper.quarantine(ctx, bad.key())
+	}
+	if err != nil {
+		return fmt.Errorf("mend %s: %w", bad.key(), err)
+	}
+	fo.reopen(bad.epoch, bad.n)
+	f.touched[fo] = true
+	return nil
+}
+
+// quarantined is where a damaged object is moved: nothing that was stored is thrown away.
+const quarantined = "quarantine/"
+
+// quarantine moves an object out of the way, if it is there.
+func (k *keeper) quarantine(ctx context.Context, key string) error {
+	for n, to := 2, quarantined+key; ; n, to = n+1, fmt.Sprintf("%s%s.%d", quarantined, key, n) {
+		err := k.insist(ctx, "copy "+key+" to "+to, func(ctx context.Context) error { return transfer(ctx, k.store, key, k.store, to) })
+		if errors.Is(err, blob.ErrExists) && n < 100 {
+			continue
+		}
+		if errors.Is(err, blob.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return k.insist(ctx, "delete "+key, func(ctx context.Context) error { return k.store.Delete(ctx, key) })
+	}
+}
+
+// transfer copies an object to a key that is free.
+func transfer(ctx context.Context, from Store, key string, into Store, to string) error {
+	in, err := from.Open(ctx, key)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := into.Create(ctx, to)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(out, in); err != nil {
+		out.Abort()
+		return fmt.Errorf("copy %s to %s: %w", key, to, err)
+	}
+	return out.Commit()
+}

@@ -1,0 +1,136 @@
+package recorder
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"airloom/internal/bus"
+	"airloom/internal/eventlog"
+	"airloom/internal/recording"
+	"airloom/internal/room"
+	"airloom/internal/subject"
+)
+
+// newForgetfulRegion is a region whose audio log can be made to forget, as age makes it.
+func newForgetfulRegion(t *testing.T) (r *region, forget func(below uint64)) {
+	t.Helper()
+	server, err := bus.Embed(bus.EmbedConfig{Dir: t.TempDir(), Region: "eu", Lazy: true}, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	r = &region{t: t, server: server}
+	admin := r.connect(bus.Admin)
+	log, err := admin.JetStream().CreateStream(t.Context(), jetstream.StreamConfig{
+		Name: subject.LogStream("eu"), Subjects: []string{subject.LogCapture("eu")}, AllowDirect: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := admin.EnsureStreams(t.Context(), bus.Streams{Region: "eu"}); err != nil {
+		t.Fatal(err)
+	}
+	r.edge = r.connect(bus.Edge)
+	r.log = eventlog.New(r.edge, "eu", "edge-test", defaults, quiet)
+	return r, func(below uint64) {
+		if err := log.Purge(t.Context(), jetstream.WithPurgeSequence(below)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// breakages are what can become of a stored object.
+var breakages = map[string]func(t *testing.T, path string){
+	"gone":      func(t *testing.T, path string) { change(t, os.Remove(path)) },
+	"empty":     func(t *testing.T, path string) { change(t, os.WriteFile(path, nil, 0o644)) },
+	"truncated": func(t *testing.T, path string) { change(t, os.Truncate(path, 100)) },
+	"header flipped": func(t *testing.T, path string) { flip(t, path, 9) },
+	"frame flipped":  func(t *testing.T, path string) { flip(t, path, 1000) }, // it can be parsed all the same
+}
+
+func flip(t *testing.T, path string, at int) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	change(t, err)
+	data[at] ^= 1
+	change(t, os.WriteFile(path, data, 0o644))
+}
+
+func change(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// damagedWhileRendering records 1,200 frames, damages the second segment before the .opus is made, and lets the recorder go on.
+func damagedWhileRendering(t *testing.T, r *region, damage func(path string)) (rec *Recorder, dir string, m recording.Manifest) {
+	t.Helper()
+	dir = t.TempDir()
+	store := newFaulty(openStore(t, dir))
+	store.fail(func(op, key string) bool { return op == "create" && strings.HasSuffix(key, ".opus") })
+	rec, _ = r.recorder(quick(), store)
+	voice := speech(t, 1200)
+	s := r.speaker("hall")
+	s.say(0, 0, voice)
+	s.end(0, 1199)
+	s.leave()
+	var path string
+	until(t, "rendering", func() bool {
+		found, _ := filepath.Glob(filepath.Join(dir, "recordings", "*", "segments", s.track, "0-1.seg"))
+		if len(found) == 1 {
+			path = found[0]
+		}
+		return path != "" && rec.failing.Load()
+	})
+	damage(path)
+	store.fail(nil)
+	return rec, dir, closed(t, dir, 1)[0]
+}
+
+// Row 87: a stored segment that is damaged before the track's file is made of it is made again from the log.
+func TestRow87DamagedSegmentIsMadeAgain(t *testing.T) {
+	for name, breakage := range breakages {
+		t.Run(name, func(t *testing.T) {
+			r := newRegion(t)
+			rec, dir, m := damagedWhileRendering(t, r, func(path string) { breakage(t, path) })
+			track := m.Tracks[0]
+			if track.SHA256 != digest(speech(t, 1200)...) || track.Missing() != 0 || rec.metrics.damaged.Load() != 1 || rec.metrics.divergences.Load() != 0 {
+				t.Errorf("%d damaged, %d divergences, %+v", rec.metrics.damaged.Load(), rec.metrics.divergences.Load(), track)
+			}
+			kept, _ := filepath.Glob(filepath.Join(dir, "quarantine", "recordings", "*", "segments", track.Track, "0-1.seg"))
+			if (len(kept) == 1) != (name != "gone") {
+				t.Errorf("in quarantine: %v", kept)
+			}
+			other := t.TempDir()
+			r.recorder(quick(), openStore(t, other))
+			closed(t, other, 1)
+			if got, want := tree(t, dir), tree(t, other); !slices.Equal(got, want) {
+				t.Errorf("mended:\n%s\nundisturbed:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+			}
+		})
+	}
+}
+
+// Row 87: what the log has forgotten of a damaged segment is declared, so that the recording closes and says so.
+func TestRow87DamagedSegmentThatTheLogForgot(t *testing.T) {
+	r, forget := newForgetfulRegion(t)
+	rec, _, m := damagedWhileRendering(t, r, func(path string) {
+		forget(81) // frames 500–799
+		breakages["truncated"](t, path)
+	})
+	track := m.Tracks[0]
+	voice := speech(t, 1200)
+	want := []recording.Gap{{SeqRange: recording.SeqRange{From: 500, To: 799}, Reason: room.StorageCorrupt}}
+	if !slices.Equal(track.Gaps, want) || track.SHA256 != digest(slices.Concat(voice[:500], voice[800:])...) || track.End != recording.EndDeclared {
+		t.Errorf("%+v", track)
+	}
+	if rec.metrics.damaged.Load() != 1 || rec.metrics.divergences.Load() != 0 {
+		t.Errorf("%d damaged, %d divergences", rec.metrics.damaged.Load(), rec.metrics.divergences.Load())
+	}
+}
