@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"airloom/internal/query"
+	"airloom/internal/room"
 )
 
 type roomCmd struct {
@@ -21,6 +22,7 @@ type roomCmd struct {
 	Create     roomCreateCmd     `cmd:"" help:"Make a room, change its settings, or open it again."`
 	Close      roomCloseCmd      `cmd:"" help:"Close a room: everybody leaves, nobody may join."`
 	Record     roomRecordCmd     `cmd:"" help:"Start or stop the recording of a room."`
+	Grant      roomGrantCmd      `cmd:"" help:"Give or take rights of somebody who is in a room."`
 }
 
 type roomListCmd struct {
@@ -90,8 +92,8 @@ func (c *roomShowCmd) Run(p *program, at *roomCmd) error {
 	if c.JSON {
 		return p.json(got)
 	}
-	fmt.Fprintf(p.out, "room %s: keep %s, capacity %s, %s (position %d)\n", got.Room.Room, got.Room.Keep,
-		capacity(got.Room.Capacity), condition(got.Room.Closed, got.Room.Recording), got.Position)
+	fmt.Fprintf(p.out, "room %s: keep %s, capacity %s, %s%s (position %d)\n", got.Room.Room, got.Room.Keep,
+		capacity(got.Room.Capacity), speakers(got.Room.Speak), condition(got.Room.Closed, got.Room.Recording), got.Position)
 	table := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "WHO\tNAME\tSINCE\tSTATE\tTRACKS")
 	for _, one := range got.Participants {
@@ -161,6 +163,14 @@ func capacity(n int) string {
 		return "any"
 	}
 	return strconv.Itoa(n)
+}
+
+// speakers tells of the setting where it is not the usual one.
+func speakers(speak string) string {
+	if speak == room.SpeakModerators {
+		return "only moderators speak, "
+	}
+	return ""
 }
 
 func condition(closed bool, recording string) string {

@@ -8,18 +8,21 @@ import (
 	"net/http"
 
 	"airloom/internal/participant"
+	"airloom/internal/room"
 )
 
 type roomCreateCmd struct {
 	Room     roomName `arg:"" help:"Room: 1-64 of a-z, 0-9, - and _."`
 	Keep     string   `enum:"none,rewind,record," default:"" env:"-" help:"What of its sound is kept: none, rewind, record (default: the edge's)."`
-	Capacity *int     `help:"Participants at once; 0: no bound."`
+	Capacity *int     `help:"Participants at once; 0: no bound. Below who is there it sends nobody away."`
+	Speak    string   `enum:"granted,moderators," default:"" env:"-" help:"Who may speak: whoever has the right (granted), or only moderators that have it; the tracks of others end."`
 	JSON     bool     `name:"json" help:"Print the answer as one object."`
 }
 
 // Help is printed below the flags.
 func (roomCreateCmd) Help() string {
-	return "Example:  airloom room create town-hall --keep record --capacity 500"
+	return "A room that is there keeps the settings that are not named; one that is closed is opened.\n\n" +
+		"Example:  airloom room create town-hall --keep record --capacity 500"
 }
 
 // Validate is called by the parser.
@@ -39,14 +42,41 @@ func (c *roomCreateCmd) Run(p *program, at *roomCmd) error {
 	if c.Capacity != nil {
 		settings["capacity"] = *c.Capacity
 	}
+	if c.Speak != "" {
+		settings["speak"] = c.Speak
+	}
 	body := maps.Clone(settings)
 	body["room"] = c.Room
-	done := fmt.Sprintf("room %s is open", c.Room)
-	err := at.change(p, http.MethodPost, "v1/rooms", body, c.JSON, done)
+	var got json.RawMessage
+	err := at.ask(p, http.MethodPost, "v1/rooms", nil, body, &got)
 	var problem *participant.Problem
 	if errors.As(err, &problem) && problem.Code == "room_exists" {
-		return at.change(p, http.MethodPut, "v1/rooms/"+string(c.Room)+"/settings", settings, c.JSON, done)
+		err = at.ask(p, http.MethodPut, "v1/rooms/"+string(c.Room)+"/settings", nil, settings, &got)
 	}
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return p.json(got)
+	}
+	return c.tell(p, got)
+}
+
+// tell says how the room is now, and that it was closed where it was.
+func (c *roomCreateCmd) tell(p *program, body json.RawMessage) error {
+	var got struct {
+		Room   room.Info `json:"room"`
+		Opened bool      `json:"opened"`
+	}
+	if err := json.Unmarshal(body, &got); err != nil {
+		return fmt.Errorf("decode the answer: %w", err)
+	}
+	word := "is open"
+	if got.Opened {
+		word = "was closed and is open again"
+	}
+	_, err := fmt.Fprintf(p.out, "room %s %s: keep %s, capacity %s, %s speak\n", c.Room, word, got.Room.Keep, capacity(got.Room.Capacity),
+		map[string]string{room.SpeakModerators: "only moderators", room.SpeakGranted: "all with the right"}[got.Room.Speak])
 	return err
 }
 

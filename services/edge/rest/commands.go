@@ -53,7 +53,11 @@ func (d *door) createRoom(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return d.command(w, r, ask.Room, allowed{claims, moderate}, func(s *room.State) (room.Draft, error) {
-		wanted, err := ask.over(d.deps.Log.Defaults())
+		base := d.deps.Log.Defaults()
+		if s.Closed { // it was promised that its sound is not kept, say: opening it does not change that by the way
+			base = s.Settings
+		}
+		wanted, err := ask.over(base)
 		switch {
 		case err != nil:
 			return room.Draft{}, err

@@ -127,7 +127,7 @@ func TestRoomsLife(t *testing.T) {
 	}
 	do(200, "POST", "/v1/rooms/hall/close", "")
 	h.do("PUT", "/v1/rooms/hall/settings", token, `{"capacity":9}`).refused(t, "settings of a closed room", http.StatusConflict, "room_closed")
-	if open := do(200, "POST", "/v1/rooms", `{"room":"hall"}`); open.Room.Closed || open.Room.Capacity != 0 || !open.Opened {
+	if open := do(200, "POST", "/v1/rooms", `{"room":"hall"}`); open.Room.Closed || open.Room.Capacity != 5 || open.Room.Keep != room.KeepNone || !open.Opened {
 		t.Errorf("opened %+v", open)
 	}
 
