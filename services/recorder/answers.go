@@ -49,7 +49,7 @@ func (r *Recorder) answer(ctx context.Context) error {
 	places := make(chan struct{}, answering)
 	var subs []*nats.Subscription
 	for on, handle := range map[string]func(context.Context, *nats.Msg) (*nats.Msg, error){
-		subject.RecorderList: a.list, subject.RecorderGet: a.get, subject.RecorderRead: a.read,
+		subject.RecorderList: a.list, subject.RecorderGet: a.get, subject.RecorderRead: a.read, subject.RecorderFiles: a.files,
 	} {
 		sub, err := r.bus.Conn().QueueSubscribe(on, queue, func(msg *nats.Msg) {
 			places <- struct{}{}
@@ -83,6 +83,8 @@ func (a *answers) handle(ctx context.Context, on string, msg *nats.Msg, handle f
 		err = query.Refuse(msg, http.StatusNotFound, "there is no such recording, or it has no such file")
 	case errors.Is(err, errQuestion):
 		err = query.Refuse(msg, http.StatusBadRequest, err.Error())
+	case errors.Is(err, errDamaged):
+		err = query.Refuse(msg, http.StatusUnprocessableEntity, err.Error())
 	case errors.Is(err, errLong):
 		err = query.Refuse(msg, http.StatusRequestEntityTooLarge, err.Error())
 	default:
@@ -96,6 +98,7 @@ func (a *answers) handle(ctx context.Context, on string, msg *nats.Msg, handle f
 
 var (
 	errQuestion = errors.New("this is not a question for the recorder")
+	errDamaged  = errors.New("the manifest is damaged: it is not JSON; airloom recording rebuild makes it anew")
 	errLong     = errors.New("the manifest is too long for one answer: read it as the file manifest.json")
 )
 
@@ -138,7 +141,32 @@ func (a *answers) get(ctx context.Context, msg *nats.Msg) (*nats.Msg, error) {
 	if err == nil && len(data) > maxWhole {
 		err = errLong
 	}
+	if err == nil && !json.Valid(data) {
+		err = errDamaged
+	}
 	return &nats.Msg{Data: data}, err
+}
+
+// files gives the names of a recording's files, without its segments.
+func (a *answers) files(ctx context.Context, msg *nats.Msg) (*nats.Msg, error) {
+	var q query.RecordingQuestion
+	if err := question(msg, &q); err != nil {
+		return nil, err
+	}
+	if subject.ID(q.Recording) != nil {
+		return nil, recording.ErrName
+	}
+	out := query.RecordingFiles{Recording: q.Recording, Files: []string{}}
+	dir := recording.Dir(q.Recording)
+	for o, err := range a.r.store.List(ctx, dir) {
+		if err != nil {
+			return nil, err
+		}
+		if name := strings.TrimPrefix(o.Key, dir); recording.IsFile(name) {
+			out.Files = append(out.Files, name)
+		}
+	}
+	return answered(out)
 }
 
 // read gives a piece of a file. The name is taken apart and made anew: see recording.FileKey.
@@ -178,9 +206,13 @@ func (a *answers) readManifest(ctx context.Context, q query.FileQuestion) (*nats
 	return &nats.Msg{Data: part, Header: nats.Header{query.HeaderSize: {strconv.Itoa(len(data))}}}, nil
 }
 
-// sum is the SHA-256 of a track's file, as the track's part of the manifest has it.
+// sum is the SHA-256 of a track's sound, as the track's part of the manifest has it; "" of other files.
 func (a *answers) sum(ctx context.Context, id, file string) string {
-	data, err := a.r.store.Get(ctx, recording.TrackKey(id, strings.TrimSuffix(file, ".opus")))
+	track, isSound := strings.CutSuffix(file, ".opus")
+	if !isSound {
+		return ""
+	}
+	data, err := a.r.store.Get(ctx, recording.TrackKey(id, track))
 	var t recording.Track
 	if err != nil || json.Unmarshal(data, &t) != nil {
 		return ""

@@ -1,6 +1,7 @@
 package recorder
 
 import (
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"time"
@@ -12,6 +13,7 @@ import (
 // Config of a recorder. Zero values mean the defaults.
 type Config struct {
 	Region string
+	Key    ed25519.PrivateKey // signs manifests; nil: they are not signed
 
 	Writers    int           // segments written at the same time (8); when all are busy, reading waits
 	Renders    int           // tracks made into .opus at the same time (2)
@@ -52,6 +54,9 @@ func (c Config) Validate() error {
 	var problems []error
 	if err := subject.Region(c.Region); err != nil {
 		problems = append(problems, err)
+	}
+	if c.Key != nil && len(c.Key) != ed25519.PrivateKeySize {
+		problems = append(problems, fmt.Errorf("recorder key of %d bytes: must be an Ed25519 private key", len(c.Key)))
 	}
 	for _, n := range []struct {
 		name  string

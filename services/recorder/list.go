@@ -24,6 +24,9 @@ const (
 	maxKnown = 50_000 // recordings and tracks of them that are remembered: some 15 MB
 )
 
+// damagedManifest is the state of a recording whose manifest cannot be read. It is not remembered: it may be made anew.
+const damagedManifest = "damaged"
+
 // list gives recordings, the newest first.
 func (a *answers) list(ctx context.Context, msg *nats.Msg) (*nats.Msg, error) {
 	var q query.RecordingsQuestion
@@ -44,6 +47,10 @@ func (a *answers) list(ctx context.Context, msg *nats.Msg) (*nats.Msg, error) {
 		}
 		for _, one := range read {
 			if one == nil || q.Room != "" && one.Room != q.Room {
+				continue
+			}
+			if one.State == damagedManifest { // whose it is, nobody can tell
+				out.Damaged = append(out.Damaged, one.Recording)
 				continue
 			}
 			size += 300 + 250*len(one.Tracks)
@@ -104,7 +111,8 @@ func (a *answers) summary(ctx context.Context, id string) (*query.Recording, err
 	}
 	var m recording.Manifest
 	if err := json.Unmarshal(data, &m); err != nil {
-		return nil, err
+		a.r.logger.WarnContext(ctx, "a manifest is damaged", "recording", id, "error", err)
+		return &query.Recording{Recording: id, State: damagedManifest}, nil
 	}
 	one := summary(&m)
 	if m.State == recording.Closed {

@@ -54,6 +54,9 @@ func (r *Recorder) Ready() bool {
 // Run records until ctx ends; then it finishes what is in hand, within Config.Drain, and stores how far it is. It
 // returns an error where the log holds what it cannot understand.
 func (r *Recorder) Run(ctx context.Context) error {
+	if r.cfg.Key == nil {
+		r.logger.Warn("this recorder has no key: its recordings are not signed, and cannot be proven to be its own")
+	}
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(r.cfg.Drain, stop) })()
