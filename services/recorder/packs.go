@@ -82,14 +82,18 @@ func (f *fold) keep(ctx context.Context, fo *follow, s *recording.Segment) error
 	}
 	ctx, span := tracer.Start(ctx, "recorder.segment", trace.WithAttributes(attribute.String("airloom.room", fo.room),
 		attribute.String("airloom.track", fo.info.Track), attribute.Int("airloom.seqs", s.Count), attribute.Int("airloom.bytes", len(data))))
-	recordings := slices.Clone(fo.recordings)
+	recordings, segment := slices.Clone(fo.recordings), segmentID{s.Epoch, s.First / recording.SegmentSeqs}
+	fo.epochs[s.Epoch].sums[segment.n] = fingerprintOf(data)
 	fo.writes.Add(1)
 	err = f.writes.submit(ctx, func() error {
 		defer span.End()
 		defer fo.writes.Done()
 		var errs []error
 		for _, id := range recordings {
-			errs = append(errs, f.keeper.putNew(ctx, recording.SegmentKey(id, fo.info.Track, s.Epoch, s.First/recording.SegmentSeqs), data))
+			ours, err := f.keeper.putOurs(ctx, recording.SegmentKey(id, fo.info.Track, segment.epoch, segment.n), data)
+			if errs = append(errs, err); err == nil && !ours {
+				fo.foreign.Store(segment, true)
+			}
 		}
 		if err := errors.Join(errs...); err != nil {
 			fo.lost.Store(true)
