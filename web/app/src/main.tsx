@@ -4,6 +4,7 @@ import { App } from './app'
 import './styles/base.css'
 import './styles/parts.css'
 import './styles/pages.css'
+import './styles/scrubber.css'
 
 takeInvite()
 render(<App />, document.getElementById('app')!)

@@ -5,6 +5,8 @@ import type { AirloomError, LinkStatus, ParticipantInfo, PublishOptions, RoomInf
 import { AudioSource, type Publication, type Room } from '../../client'
 import { rest, saveName, tokenFor } from './access'
 import { device } from './device'
+import { Past } from './past'
+import { wordsFor } from './words'
 
 export type Phase = 'lobby' | 'joining' | 'live' | 'over'
 
@@ -33,6 +35,8 @@ export class Stay {
   readonly publication = signal<Publication | undefined>(undefined)
   readonly muted = signal(false)
   readonly soundBlocked = signal(false)
+  /** Where the sound is; undefined outside of the room. */
+  readonly past = signal<Past | undefined>(undefined)
   readonly lost = computed(() => this.phase.value === 'live' && this.link.value.state !== 'open')
   #room: Room | undefined
   #noteTimer: ReturnType<typeof setTimeout> | undefined
@@ -178,9 +182,11 @@ export class Stay {
     room.on('speaking', () => this.#foldSpeaking(room))
     room.on('notice', (error) => console.warn(`airloom: ${error.code}: ${error.message}`))
     room.on('closed', (error) => this.#closed(error))
+    const past = room.output && new Past(room, (words) => this.say(words), (error) => this.say(wordsFor(error).title))
     room.output?.context.addEventListener('statechange', () => (this.soundBlocked.value = !room.output?.running))
     batch(() => {
       this.phase.value = 'live'
+      this.past.value = past
       this.link.value = room.status
       this.info.value = room.info
       this.soundBlocked.value = room.output ? !room.output.running : false
@@ -191,7 +197,9 @@ export class Stay {
   #closed(error: AirloomError | undefined): void {
     this.#room = undefined
     this.source.value?.close()
+    this.past.value?.close()
     batch(() => {
+      this.past.value = undefined
       this.source.value = undefined
       this.publication.value = undefined
       this.speaking.value = new Set()

@@ -64,6 +64,18 @@ const WORDS: Record<string, Words> = {
     title: 'This page is older than the server',
     advice: 'Reload the page to get the current one.',
   },
+  not_kept: {
+    title: 'There is nothing to hear again',
+    advice: 'What is said in this room is not kept.',
+  },
+  log_away: {
+    title: 'The past cannot be reached at the moment',
+    advice: 'Try again in a while. What is said now is heard live.',
+  },
+  not_supported: {
+    title: 'This server cannot rewind',
+    advice: 'It is older than this page. Reload the page later.',
+  },
   network: {
     title: 'The server does not answer',
     advice: 'Check your connection. This page keeps trying by itself where it can.',

@@ -18,6 +18,8 @@ export interface PlaybackReport {
   rate: number
   /** The moment that was asked for is not kept: this is the end of the window nearest to it. */
   clamped: Clamped | null
+  /** What to add to Date.now() to get the edge's clock. */
+  clockAheadMs: number
 }
 
 export interface PlaybackEvents {
@@ -43,7 +45,7 @@ const OVERLAP_MS = 1_000
 export class Playback {
   #mode: 'live' | 'past' | 'landing' = 'live'
   #pacer: Pacer
-  #reported: PlaybackReport = { state: 'live', at: null, behindMs: 0, window: null, rate: 1, clamped: null }
+  #reported: PlaybackReport = { state: 'live', at: null, behindMs: 0, window: null, rate: 1, clamped: null, clockAheadMs: 0 }
   #reportedAt = -Infinity
   #window: PlaybackReport['window'] = null
   #clamped: Clamped | null = null
@@ -161,9 +163,11 @@ export class Playback {
   #report(now: number): void {
     const state = this.#state(now)
     const at = state === 'live' ? null : this.#pacer.at
-    const behindMs = at === null ? 0 : Math.max(0, this.edgeNow() - at)
+    const edgeNow = this.edgeNow()
+    const behindMs = at === null ? 0 : Math.max(0, edgeNow - at)
+    const clockAheadMs = edgeNow - Date.now()
     this.#reportedAt = now
-    this.#reported = { state, at, behindMs, window: this.#window, rate: this.rate, clamped: this.#clamped }
+    this.#reported = { state, at, behindMs, window: this.#window, rate: this.rate, clamped: this.#clamped, clockAheadMs }
     this.events.report(this.#reported)
   }
 }

@@ -33,6 +33,6 @@ export interface RewindOptions {
 
 export const LIVE: RoomPlayback = { state: 'live', at: null, behindMs: 0, window: null, rate: 1, clamped: null }
 
-export function playbackOf({ at, window, ...rest }: PlaybackReport): RoomPlayback {
-  return { ...rest, at: at === null ? null : new Date(at), window: window && { from: new Date(window.from), to: new Date(window.to) } }
+export function playbackOf({ state, at, behindMs, window, rate, clamped }: PlaybackReport): RoomPlayback {
+  return { state, behindMs, rate, clamped, at: at === null ? null : new Date(at), window: window && { from: new Date(window.from), to: new Date(window.to) } }
 }

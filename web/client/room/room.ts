@@ -64,6 +64,7 @@ export class Room extends Emitter<RoomEvents> {
   #nextPublication = 0
   #players: Players
   #playback = LIVE
+  #clockAheadMs = 0
 
   constructor(
     private readonly worker: WorkerPort,
@@ -115,13 +116,17 @@ export class Room extends Emitter<RoomEvents> {
     return this.#playback
   }
 
+  /** The edge's clock: `playback.at` and `playback.window` are by it. */
+  get now(): Date {
+    return new Date(Date.now() + this.#clockAheadMs)
+  }
+
   /**
    * Plays what was said before, from a moment on; others still hear this participant live. Resolves when the sound has moved there;
    * `playback.clamped` says when the moment is not kept. Rejects with not_kept when nothing is, with bad_message for what is no time.
    */
   async rewind({ from, rate = 1 }: RewindOptions): Promise<RoomPlayback> {
-    const edgeNow = Date.now() // good enough for a time ahead of now, which is all that it decides
-    await this.worker.ask({ type: 'rewind', from: fromField(from, edgeNow), rate: checkRate(rate) })
+    await this.worker.ask({ type: 'rewind', from: fromField(from, this.now.getTime()), rate: checkRate(rate) })
     return this.#playback
   }
 
@@ -200,6 +205,7 @@ export class Room extends Emitter<RoomEvents> {
         return this.#heard(message.message)
       case 'playback':
         this.#playback = playbackOf(message.playback)
+        this.#clockAheadMs = message.playback.clockAheadMs
         if (this.#playback.state === 'live') this.#players.stopPast()
         return this.emit('playback', this.#playback)
       case 'track':

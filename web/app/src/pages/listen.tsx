@@ -5,6 +5,7 @@ import { EarIcon, LeaveIcon } from '../parts/icons'
 import { Banners, SoundBlocked } from '../parts/link'
 import { ErrorNotice } from '../parts/notices'
 import { People } from '../parts/people'
+import { Scrubber } from '../parts/scrubber'
 import { roomPath } from '../router'
 import { Over, RoomHead, useStay } from './room'
 
@@ -37,6 +38,7 @@ export function ListenPage({ name }: { name: string }) {
       {phase === 'joining' && <p class="empty">{stay.link.value.attempt > 1 ? 'The server does not answer yet. Trying again…' : 'Entering…'}</p>}
       {phase === 'live' && (
         <>
+          <Scrubber stay={stay} />
           <People stay={stay} />
           <div class="controls">
             <p class="hint">

@@ -7,6 +7,7 @@ import { Banners, LinkPill, SoundBlocked } from '../parts/link'
 import { Meter } from '../parts/meter'
 import { ErrorNotice, KeepBadge, KeepNotice } from '../parts/notices'
 import { People } from '../parts/people'
+import { Scrubber } from '../parts/scrubber'
 import { SourcePicker } from '../parts/source'
 import { roomPath } from '../router'
 import { Stay } from '../stay'
@@ -102,6 +103,7 @@ function Live({ stay }: { stay: Stay }) {
       <Banners stay={stay} />
       <SoundBlocked stay={stay} />
       {stay.error.value !== undefined && <ErrorNotice error={stay.error.value} />}
+      <Scrubber stay={stay} />
       <People stay={stay} />
       {!source && stay.link.value.state === 'open' && (
         <details class="panel later">

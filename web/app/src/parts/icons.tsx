@@ -24,6 +24,8 @@ export const RecordIcon = icon(
   </>,
 )
 export const RewindIcon = icon(<path d="M4.5 12a7.5 7.5 0 1 0 2.3-5.4M4.5 4.5v3.6h3.6M12 8v4.3l2.8 1.7" />)
+export const BackIcon = icon(<path d="M11 7 6 12l5 5M18 7l-5 5 5 5" />)
+export const ForwardIcon = icon(<path d="m13 7 5 5-5 5M6 7l5 5-5 5" />)
 export const VanishIcon = icon(<path d="M4 12h2.5M9 9v6M12.5 6.5v11M16 10v4M19.5 12h.5" />)
 export const WarnIcon = icon(<path d="M12 4.5 21 19.5H3ZM12 10v4.5M12 17.2v.1" />)
 export const ShareIcon = icon(<path d="M10 14a4 4 0 0 0 5.7 0l3-3A4 4 0 0 0 13 5.3l-1 1M14 10a4 4 0 0 0-5.7 0l-3 3A4 4 0 0 0 11 18.7l1-1" />)
