@@ -1,0 +1,282 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"airloom/internal/bus"
+	"airloom/internal/query"
+	"airloom/internal/room"
+	"airloom/internal/subject"
+)
+
+// checkRosters waits until only those who are there are in the log's rosters, and asks everybody else who answers for rosters.
+func (r *run) checkRosters(ctx context.Context, admin *bus.Bus, p *promise) error {
+	want := map[string][]string{} // sessions, by room
+	for _, l := range r.listeners {
+		l.mu.Lock()
+		if l.stays != nil {
+			want[l.room] = append(want[l.room], l.stays.Session().Session)
+		}
+		l.mu.Unlock()
+	}
+	waiting, cancel := context.WithTimeout(ctx, 60*time.Second)
+	defer cancel()
+	err := until(waiting, "only those who are there are in the rosters", func() error {
+		histories, err := r.histories(waiting, admin)
+		if err != nil {
+			return err
+		}
+		for name, h := range histories {
+			if who := sessions(h.state); !slices.Equal(who, sorted(want[name])) || away(h.state) > 0 {
+				return fmt.Errorf("room %s: the log has %v (%d of them away), there are %v", name, who, away(h.state), sorted(want[name]))
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		p.breaks("%v", err)
+		return ctx.Err()
+	}
+	r.note("the log's rosters are true")
+	asked, err := r.askRosters(ctx, admin, p)
+	if err != nil {
+		return err
+	}
+	total := 0
+	for _, who := range want {
+		total += len(who)
+	}
+	p.saw("%d there, %d answers of presences, edges and participants are the log's", total, asked)
+	return nil
+}
+
+func sessions(s *room.State) (ids []string) {
+	for _, p := range s.Roster() {
+		ids = append(ids, p.Session)
+	}
+	return sorted(ids)
+}
+
+func sorted(ids []string) []string {
+	ids = slices.Clone(ids)
+	slices.Sort(ids)
+	return ids
+}
+
+func away(s *room.State) (n int) {
+	for _, p := range s.Roster() {
+		if p.Away {
+			n++
+		}
+	}
+	return n
+}
+
+// askRosters asks through each nats-server (a server prefers those presences that are connected to it), at each edge, and those who stay.
+func (r *run) askRosters(ctx context.Context, admin *bus.Bus, p *promise) (asked int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second) // for all: one wrong answer is enough
+	defer cancel()
+	token, err := r.token("looker")
+	if err != nil {
+		return 0, err
+	}
+	for _, n := range r.cluster.nodes {
+		b, err := r.cluster.connect(ctx, bus.Edge, n.url())
+		if err != nil {
+			return asked, err
+		}
+		for _, name := range rooms {
+			for range 4 {
+				asked++
+				r.sameRoster(ctx, admin, p, "a presence, asked at "+n.name, name, func(got *query.Roster) error {
+					ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+					defer cancel()
+					return query.Ask(ctx, b.Conn(), subject.PresenceRoster, query.RosterQuestion{Room: name}, got)
+				})
+			}
+		}
+		b.Close()
+	}
+	for _, e := range r.cluster.edges {
+		for _, name := range rooms {
+			asked++
+			r.sameRoster(ctx, admin, p, e.name, name, func(got *query.Roster) error {
+				return get(ctx, "http://"+e.addr+"/v1/rooms/"+name, token, got)
+			})
+		}
+	}
+	for _, l := range r.listeners {
+		l.mu.Lock()
+		stays := l.stays
+		l.mu.Unlock()
+		if stays == nil {
+			continue
+		}
+		asked++
+		err := until(ctx, l.name+" was told the log's roster of "+l.room, func() error {
+			state, err := r.fold(ctx, admin, l.room)
+			if err != nil {
+				return err
+			}
+			var told []string
+			for _, one := range stays.Participants() {
+				told = append(told, one.Session)
+			}
+			if want := sessions(state); !slices.Equal(sorted(told), want) {
+				return fmt.Errorf("told of %v, the log has %v", sorted(told), want)
+			}
+			return nil
+		})
+		if err != nil {
+			p.breaks("%v", err)
+		}
+	}
+	return asked, nil
+}
+
+// sameRoster holds an answer against the log, for a while: either may be of a moment before.
+func (r *run) sameRoster(ctx context.Context, admin *bus.Bus, p *promise, who, name string, ask func(*query.Roster) error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	err := until(ctx, who+" tells the log's roster of "+name, func() error {
+		s, err := r.fold(ctx, admin, name)
+		if err != nil {
+			return err
+		}
+		want := s.Roster()
+		var got query.Roster
+		if err := ask(&got); err != nil {
+			return err
+		}
+		var people []room.Participant
+		for _, one := range got.Participants {
+			one.Participant.Tracks = []room.TrackInfo{}
+			for _, t := range one.Tracks {
+				one.Participant.Tracks = append(one.Participant.Tracks, t.TrackInfo)
+			}
+			people = append(people, one.Participant)
+		}
+		if len(got.Away) > 0 || got.Position != s.Position || !equal(people, want) {
+			return fmt.Errorf("it tells of %d there and %d away at position %d; the log has %d there at position %d", len(people), len(got.Away), got.Position, len(want), s.Position)
+		}
+		return nil
+	})
+	if err != nil {
+		p.breaks("%v", err)
+	}
+}
+
+func (r *run) fold(ctx context.Context, admin *bus.Bus, name string) (*room.State, error) {
+	h, err := r.history(ctx, admin, name)
+	if err != nil {
+		return nil, err
+	}
+	return h.state, nil
+}
+
+// equal compares as JSON: times lose their location on the way.
+func equal(a, b []room.Participant) bool {
+	if len(a) == 0 && len(b) == 0 {
+		return true
+	}
+	x, errX := json.Marshal(a)
+	y, errY := json.Marshal(b)
+	return errX == nil && errY == nil && reflect.DeepEqual(x, y)
+}
+
+// checkLeaves counts: everybody is gone by now, each with one leave.
+func (r *run) checkLeaves(histories map[string]*history, p *promise) {
+	joined := 0
+	for name, h := range histories {
+		count := map[string]int{}
+		for _, e := range h.events {
+			switch f := e.Fact.(type) {
+			case room.Joined:
+				joined++
+				count[f.Session] += 0
+			case room.Left:
+				if _, known := count[f.Session]; !known {
+					p.breaks("room %s: session %s left at %d without having joined", name, f.Session, e.Position)
+				}
+				count[f.Session]++
+			}
+		}
+		for session, left := range count {
+			if left != 1 {
+				p.breaks("room %s: session %s joined once and left %d times", name, session, left)
+			}
+		}
+	}
+	p.numbers += fmt.Sprintf(", %d joins with one leave each", joined)
+}
+
+// checkOrder gathers what the listeners had to complain of.
+func (r *run) checkOrder(p *promise) {
+	heard, sessions := 0, 0
+	for _, l := range r.listeners {
+		l.mu.Lock()
+		for _, what := range l.wrong {
+			p.breaks("%s", what)
+		}
+		heard, sessions = heard+l.heard, sessions+l.sessions
+		l.mu.Unlock()
+	}
+	if heard == 0 {
+		p.breaks("nobody heard anything")
+	}
+	p.saw("%d frames heard live in %d sessions", heard, sessions)
+}
+
+func (r *run) checkAlive(p *promise) {
+	dead, slow := r.cluster.fell()
+	for _, who := range dead {
+		p.breaks("%s ended by itself", who)
+	}
+	for _, what := range slow {
+		p.breaks("%s", what)
+	}
+	p.saw("%d processes", len(r.cluster.all))
+}
+
+var alarming = regexp.MustCompile(`panic:|ALARM|fatal error:|DATA RACE|level=ERROR.*permissions violation`)
+
+// checkLogs reads what the processes wrote. An alarm that says that the log skips is what a damaged replica must cause.
+func (r *run) checkLogs(p *promise) {
+	lines := 0
+	for _, proc := range r.cluster.all {
+		file, err := os.Open(proc.log)
+		if err != nil {
+			p.breaks("%v", err)
+			continue
+		}
+		scan := bufio.NewScanner(file)
+		scan.Buffer(nil, 1<<20)
+		for scan.Scan() {
+			lines++
+			line := scan.Text()
+			if alarming.MatchString(line) && !r.explained(line) {
+				p.breaks("%s: %.400s", filepath.Base(proc.log), line)
+			}
+		}
+		file.Close()
+	}
+	p.saw("%d lines of %d processes", lines, len(r.cluster.all))
+}
+
+// explained says whether a fault of this run is why a line was written.
+func (r *run) explained(line string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	flipped := slices.ContainsFunc(r.timeline, func(line string) bool { return strings.Contains(line, "  flip ") })
+	return flipped && strings.Contains(line, "the audio log skips")
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"airloom/internal/bus"
+	"airloom/internal/recording"
+	"airloom/internal/room"
+)
+
+// heal waits until the cluster is whole again. The faults have been undone one by one.
+func (r *run) heal(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	if dead, _ := r.cluster.fell(); len(dead) > 0 {
+		return nil // told by its promise; what is down does not get ready
+	}
+	admin, err := r.cluster.connect(ctx, bus.Admin, r.cluster.urls())
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	if err := r.cluster.settled(ctx, admin); err != nil {
+		return fmt.Errorf("after the faults: %w", err)
+	}
+	r.note("the log is whole")
+	if err := r.cluster.untilReady(ctx); err != nil {
+		return fmt.Errorf("after the faults: %w", err)
+	}
+	r.note("every service is ready")
+	return nil
+}
+
+// examine waits for quiet, condition by condition, and holds what there is against the promises.
+func (r *run) examine(ctx context.Context, found *findings, goHome func() error) error {
+	admin, err := r.cluster.connect(ctx, bus.Admin, r.cluster.urls())
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	alive := found.promise("no process died by itself, none would not end")
+	acked := found.promise("what was acked is recorded, byte for byte")
+	order := found.promise("nothing is heard twice or out of order")
+	gaps := found.promise("the gap map is exact")
+	rosters := found.promise("rosters are true, each who joined left once")
+	same := found.promise("recorders store the same bytes, and verify says so")
+	quiet := found.promise("no panic and no alarm that no fault explains")
+	defer r.checkAlive(alive)
+	defer r.checkLogs(quiet)
+	r.checkOrder(order)
+	if _, err := r.untilRecorded(ctx, admin); err != nil {
+		acked.breaks("%v", err)
+	}
+	if err := r.checkRosters(ctx, admin, rosters); err != nil {
+		return err
+	}
+	if err := goHome(); err != nil {
+		rosters.breaks("not everybody could leave: %v", err)
+	}
+	histories, err := r.histories(ctx, admin)
+	if err != nil {
+		return err
+	}
+	r.checkLeaves(histories, rosters)
+	first, packs, err := readLog(ctx, admin)
+	if err != nil {
+		return err
+	}
+	var archives []*archive
+	for _, s := range r.cluster.recorder {
+		archives = append(archives, readArchive(s.name, s.blob, same))
+	}
+	r.checkAcked(archives, acked)
+	r.checkGaps(histories, first, archives, gaps)
+	gaps.numbers += fmt.Sprintf(", %d packs in the log", packs)
+	r.checkSame(ctx, archives, same)
+	return nil
+}
+
+// untilRecorded waits until every recording that the log tells of is closed in both recorders' stores.
+func (r *run) untilRecorded(ctx context.Context, admin *bus.Bus) (histories map[string]*history, err error) {
+	waiting, cancel := context.WithTimeout(ctx, 90*time.Second)
+	defer cancel()
+	err = until(waiting, "all recordings are closed", func() error {
+		var err error
+		if histories, err = r.histories(waiting, admin); err != nil {
+			return err
+		}
+		for _, h := range histories {
+			if h.state.OpenTracks() > 0 {
+				return fmt.Errorf("room %s has %d open tracks", h.state.Room, h.state.OpenTracks())
+			}
+			for _, id := range recordingsOf(h) {
+				for _, s := range r.cluster.recorder {
+					if _, err := os.Stat(filepath.Join(s.blob, recording.ManifestKey(id))); err != nil {
+						return fmt.Errorf("%s has not closed recording %s", s.name, id)
+					}
+				}
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		r.note("all recordings are closed")
+	}
+	return histories, err
+}
+
+func recordingsOf(h *history) (ids []string) {
+	for _, e := range h.events {
+		if f, ok := e.Fact.(room.RecordingStarted); ok {
+			ids = append(ids, f.Recording)
+		}
+	}
+	return ids
+}

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"airloom/internal/auth"
+	"airloom/internal/participant"
+)
+
+// config says what a run does. Seed and Seconds are what a person gives; the rest has defaults.
+type config struct {
+	Seed      uint64
+	Seconds   int // of faults
+	Speakers  int
+	Listeners int
+	Rewinders int
+	Dir       string // for data and logs
+	Faults    []string
+	Programs  programs
+	Out       io.Writer
+}
+
+// run is one run: a cluster, those who use it, and what was done to it.
+type run struct {
+	cfg      config
+	began    time.Time
+	cluster  *cluster
+	calm     chan struct{} // closed when the faults are over
+	patience time.Duration // for one thing that a participant wishes; the log may be away that long
+
+	speakers  []*speaker
+	listeners []*listener
+
+	mu       sync.Mutex
+	timeline []string
+}
+
+// note writes a line of the timeline.
+func (r *run) note(format string, args ...any) {
+	line := fmt.Sprintf("%7.2fs  %s", time.Since(r.began).Seconds(), fmt.Sprintf(format, args...))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.timeline = append(r.timeline, line)
+}
+
+func (r *run) isCalm() bool {
+	select {
+	case <-r.calm:
+		return true
+	default:
+		return false
+	}
+}
+
+// after fires when an actor's next thing is due, from..to seconds from now.
+func (r *run) after(dice *rand.Rand, from, to int) <-chan time.Time {
+	return time.After(time.Duration(from*1000+dice.IntN((to-from)*1000)) * time.Millisecond)
+}
+
+// join tries until an edge takes the participant in.
+func (r *run) join(ctx context.Context, cfg participant.Config, identity string) (p *participant.Participant, err error) {
+	token, err := r.token(identity)
+	if err != nil {
+		return nil, err
+	}
+	cfg.URL, cfg.Token, cfg.Name, cfg.Patience = r.cluster.front.url(), token, identity, 45*time.Second
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	err = until(ctx, identity+" has joined", func() error {
+		p, err = participant.Join(ctx, cfg)
+		return err
+	})
+	return p, err
+}
+
+func (r *run) token(identity string) (string, error) {
+	return r.cluster.keys.Mint(auth.Claims{Identity: identity, Room: auth.AnyRoom, Grants: auth.AllGrants()}, 6*time.Hour)
+}
+
+// errBroken says that a promise was broken; what it was has been printed.
+var errBroken = errors.New("a promise was broken")
+
+// check is the whole run. It returns errBroken where the product failed, and another error where the check itself did.
+func check(ctx context.Context, cfg config) error {
+	r := &run{cfg: cfg, began: time.Now(), calm: make(chan struct{}), patience: 40 * time.Second}
+	schedule := plan(cfg)
+	var err error
+	if r.cluster, err = startCluster(ctx, cfg.Dir, cfg.Programs, schedule.sharedBlob); err != nil {
+		return fmt.Errorf("start the cluster (its logs are in %s): %w", filepath.Join(cfg.Dir, "logs"), err)
+	}
+	defer r.cluster.close()
+	r.note("everything runs")
+	findings, err := r.live(ctx, schedule)
+	if err != nil {
+		findings.fail("the run itself", "%v", err)
+	}
+	return r.report(findings)
+}
+
+// live lets participants live through the faults, heals, waits for quiet and looks at what is left.
+func (r *run) live(ctx context.Context, schedule *schedule) (*findings, error) {
+	found := &findings{}
+	people, peopleCtx := errgroup.WithContext(ctx)
+	hush, leave := make(chan struct{}), make(chan struct{})
+	var speaking errgroup.Group
+	for i := range r.cfg.Speakers {
+		name := fmt.Sprintf("speaker%d", i+1)
+		s := &speaker{run: r, name: name, room: roomOf(i), dice: dice(r.cfg.Seed, name)}
+		r.speakers = append(r.speakers, s)
+		speaking.Go(func() error { return s.speak(peopleCtx, hush) })
+	}
+	for i := range r.cfg.Listeners {
+		name := fmt.Sprintf("listener%d", i+1)
+		l := &listener{run: r, name: name, room: roomOf(i), dice: dice(r.cfg.Seed, name)}
+		r.listeners = append(r.listeners, l)
+		people.Go(func() error { return l.listen(peopleCtx, leave) })
+	}
+	var once sync.Once
+	goHome := func() { once.Do(func() { close(leave) }) }
+	defer func() {
+		goHome()
+		_ = people.Wait() // told below, where it matters
+	}()
+	err := r.suffer(ctx, schedule)
+	close(r.calm)
+	if err == nil {
+		err = r.heal(ctx)
+	}
+	if err == nil && !pause(ctx, 3*time.Second) {
+		err = ctx.Err()
+	}
+	close(hush)
+	if spoken := speaking.Wait(); err == nil {
+		err = spoken
+	}
+	if err != nil {
+		return found, err
+	}
+	r.note("all is said")
+	return found, r.examine(ctx, found, func() error { goHome(); return people.Wait() })
+}
+
+// rooms are where people meet.
+var rooms = []string{"hall", "attic"}
+
+func roomOf(i int) string { return rooms[i%len(rooms)] }
