@@ -12,7 +12,8 @@ type keyCmd struct {
 
 // Help is printed below the flags.
 func (keyCmd) Help() string {
-	return "FILE signs tokens and stays secret (mode 0600); edges need FILE.pub only. Nothing is overwritten.\n\nExample:  airloom key airloom.key"
+	return "FILE stays secret (mode 0600). One key signs tokens (edges need its FILE.pub only), another one recordings (`airloom recorder\n" +
+		"--key FILE`; `airloom recording verify --key FILE.pub` checks). Nothing is overwritten.\n\nExamples:\n  airloom key airloom.key\n  airloom key recorder.key"
 }
 
 // Run makes the key pair.
@@ -21,6 +22,6 @@ func (c *keyCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(p.out, "%s      private key: signs tokens, keep it secret\n%s.pub  public key: for edges (--key)\nkey id %s\n", c.File, c.File, id)
+	fmt.Fprintf(p.out, "%s      private key: signs tokens or recordings, keep it secret\n%s.pub  public key: checks them\nkey id %s\n", c.File, c.File, id)
 	return nil
 }

@@ -36,7 +36,7 @@ type commands struct {
 	Listen    listenCmd    `cmd:"" group:"sound" help:"Listen to a room: count, measure, write files."`
 	Room      roomCmd      `cmd:"" group:"rooms" help:"List, show, make, close and record rooms."`
 	Recording RecordingCmd `cmd:"" group:"rooms" help:"List, fetch, verify and export recordings."`
-	Key       keyCmd       `cmd:"" group:"access" help:"Make a key pair that signs tokens."`
+	Key       keyCmd       `cmd:"" group:"access" help:"Make a key pair that signs tokens or recordings."`
 	Token     tokenCmd     `cmd:"" group:"access" help:"Make a token that lets somebody into a room."`
 	Bench     benchCmd     `cmd:"" group:"care" help:"Measure a running airloom."`
 	Doctor    doctorCmd    `cmd:"" group:"care" help:"Check what airloom needs and say what to do."`

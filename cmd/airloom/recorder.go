@@ -2,8 +2,12 @@ package main
 
 import (
 	"context"
+	"crypto/ed25519"
+	"errors"
 	"fmt"
+	"io/fs"
 
+	"airloom/internal/auth"
 	"airloom/internal/blob"
 	"airloom/internal/bus"
 	"airloom/internal/eventlog"
@@ -16,13 +20,17 @@ type recorderCmd struct {
 	serviceFlags `embed:""`
 	keepFlag     `embed:""`
 
+	Key  string `env:"AIRLOOM_RECORDER_KEY" type:"path" placeholder:"FILE" help:"Private key that signs recordings ('airloom key FILE' makes it); FILE.pub proves them. Without: they are not signed."`
 	Blob string `default:"airloom-recordings" placeholder:"URL" help:"Where recordings go: a folder, file:///path, or s3://bucket?region=..."`
 }
 
 // Help is shown by --help.
 func (recorderCmd) Help() string {
 	return "Follows the audio log and writes recordings; any number may run, they write the same bytes.\n\n" +
-		"Example:\n  airloom recorder --nats nats://127.0.0.1:4222 --blob file:///var/lib/airloom/recordings"
+		"With --key it signs each recording: 'airloom recording verify ID --key FILE.pub' proves it from then on. It is a key of its own, not\n" +
+		"the one of tokens; recorders of one region share it, or sign beside each other.\n\n" +
+		"Example:\n  airloom key recorder.key\n" +
+		"  airloom recorder --nats nats://127.0.0.1:4222 --blob file:///var/lib/airloom/recordings --key recorder.key"
 }
 
 // Run works until Ctrl-C, then finishes what is in hand.
@@ -32,6 +40,10 @@ func (c *recorderCmd) Run(p *program) error {
 		return err
 	}
 	defer proc.close()
+	key, err := signingKey(c.Key)
+	if err != nil {
+		return err
+	}
 	store, err := openBlob(p.ctx, c.Blob)
 	if err != nil {
 		return err
@@ -42,7 +54,7 @@ func (c *recorderCmd) Run(p *program) error {
 		return err
 	}
 	defer b.Close()
-	service, err := openRecorder(b, c.Region, store, defaultSettings(c.Keep), proc)
+	service, err := openRecorder(b, recorder.Config{Region: c.Region, Key: key}, store, defaultSettings(c.Keep), proc)
 	if err != nil {
 		return err
 	}
@@ -60,9 +72,21 @@ func openBlob(ctx context.Context, where string) (*blob.Store, error) {
 	return store, nil
 }
 
-func openRecorder(b *bus.Bus, region string, store *blob.Store, defaults room.Settings, proc *process) (*recorder.Recorder, error) {
-	log := eventlog.New(b, region, instance(), defaults, proc.logger)
-	service, err := recorder.New(recorder.Config{Region: region}, b, log, store, proc.logger)
+// signingKey loads the key that signs recordings; nil where there is none.
+func signingKey(path string) (ed25519.PrivateKey, error) {
+	if path == "" {
+		return nil, nil
+	}
+	key, err := auth.LoadPrivateKey(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = hint(err, "Give --key the private file of a key pair; `airloom key FILE` makes one.")
+	}
+	return key, err
+}
+
+func openRecorder(b *bus.Bus, cfg recorder.Config, store *blob.Store, defaults room.Settings, proc *process) (*recorder.Recorder, error) {
+	log := eventlog.New(b, cfg.Region, instance(), defaults, proc.logger)
+	service, err := recorder.New(cfg, b, log, store, proc.logger)
 	if err != nil {
 		return nil, fmt.Errorf("open recorder: %w", err)
 	}

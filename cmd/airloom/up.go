@@ -13,8 +13,10 @@ import (
 	"time"
 
 	"airloom/internal/auth"
+	"airloom/internal/blob"
 	"airloom/internal/bus"
 	"airloom/services/edge"
+	"airloom/services/recorder"
 	"airloom/web"
 )
 
@@ -104,12 +106,34 @@ func dataHome() string {
 
 // upKey loads the key of this installation, making it at the first start.
 func upKey(path, cluster string) (*auth.Keys, error) {
-	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-		if _, err := auth.WriteKeyPair(path); err != nil {
-			return nil, fmt.Errorf("make key: %w", err)
-		}
+	if err := madeKey(path); err != nil {
+		return nil, err
 	}
 	return loadKeys([]string{path}, cluster)
+}
+
+// madeKey makes a key pair where there is none.
+func madeKey(path string) error {
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		return nil // whatever else is wrong with it, loading tells
+	}
+	if _, err := auth.WriteKeyPair(path); err != nil {
+		return fmt.Errorf("make key: %w", err)
+	}
+	return nil
+}
+
+// openRecorder gives the recorder a key of its own, which stays with the data: what is recorded here can be proven wherever it goes.
+func (c *upCmd) openRecorder(b *bus.Bus, store *blob.Store, dir string, proc *process) (*recorder.Recorder, error) {
+	path := filepath.Join(dir, "recorder.key")
+	if err := madeKey(path); err != nil {
+		return nil, err
+	}
+	key, err := signingKey(path)
+	if err != nil {
+		return nil, err
+	}
+	return openRecorder(b, recorder.Config{Region: upRegion, Key: key}, store, defaultSettings(c.Keep), proc)
 }
 
 // serve runs the services on the embedded server. The edge drains first: what it packs then must still find the log.
@@ -143,7 +167,7 @@ func (c *upCmd) serve(p *program, proc *process, server *bus.Server, keys *auth.
 	if err != nil {
 		return err
 	}
-	recorder, err := openRecorder(buses[bus.Recorder], upRegion, store, defaultSettings(c.Keep), proc)
+	recorder, err := c.openRecorder(buses[bus.Recorder], store, dir, proc)
 	if err != nil {
 		return err
 	}
@@ -191,6 +215,7 @@ func (c *upCmd) announce(p *program, l net.Listener, keys *auth.Keys, dir string
 		fmt.Fprintln(p.out, "note  browsers open microphones only on https or localhost: put a TLS proxy in front, and open the link with https and its name")
 	}
 	fmt.Fprintf(p.out, "data  %s\n", dir)
+	fmt.Fprintf(p.out, "proof recordings are signed; airloom recording verify ID --key %s\n", filepath.Join(dir, "recorder.key.pub"))
 	if !web.Built() {
 		fmt.Fprintln(p.out, "note  the pages are not built into this binary: build with ./task build")
 	}
