@@ -49,8 +49,8 @@ type publication struct {
 }
 
 func (u *publication) run() error {
-	if !u.joined.Session().Grants.Speak {
-		return &participant.Error{Code: "forbidden", Message: "this token may not speak in room " + string(u.c.Room)}
+	if !u.joined.Session().MaySpeak() {
+		return &participant.Error{Code: "forbidden", Message: "you may not speak in room " + string(u.c.Room) + ": the token, a moderator or the room's settings do not allow it"}
 	}
 	if u.joined.Session().Room.Keep == room.KeepNone && u.c.Rate == "max" {
 		return hint(fmt.Errorf("room %s keeps nothing (keep: none), and --rate max is for the log only", u.c.Room),
@@ -60,6 +60,9 @@ func (u *publication) run() error {
 		return err
 	}
 	sending := u.send()
+	if errors.Is(sending, participant.ErrMayNotSpeak) {
+		return errors.Join(sending, u.leave()) // there is no track to end any more
+	}
 	if sending != nil && u.p.ctx.Err() == nil {
 		return errors.Join(sending, u.end()) // what was read is worth keeping
 	}
@@ -154,6 +157,12 @@ func (u *publication) end() error {
 	if err := u.speaker.End(ctx); err != nil {
 		return err
 	}
+	return u.leave()
+}
+
+func (u *publication) leave() error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(u.p.ctx), 5*time.Second)
+	defer cancel()
 	if err := u.joined.Leave(ctx); err != nil {
 		return fmt.Errorf("leave: %w", err)
 	}

@@ -59,6 +59,7 @@ type NoticeKind uint8
 const (
 	RosterChanged NoticeKind = iota + 1
 	RoomChanged
+	GrantsChanged // this session's rights: see Session
 	SpeakingChanged
 	LogAway  // the log keeps nothing at the moment, live goes on
 	LogOK    // the log has caught up

@@ -27,6 +27,8 @@ func (p *Participant) text(l *link, message []byte) (fatal *Error) {
 		p.logState(in.State == "away")
 	case "room":
 		p.roomChanged(in)
+	case "grants":
+		p.granted(in)
 	case "roster":
 		p.takeRoster(&in.roster, false)
 		p.notice(Notice{Kind: RosterChanged})
@@ -104,6 +106,7 @@ func (p *Participant) roomChanged(in *inbound) {
 	for _, s := range speakers {
 		s.look() // End may wait for acks that will not come
 	}
+	p.stopUnlessAllowed()
 	p.notice(Notice{Kind: RoomChanged})
 }
 

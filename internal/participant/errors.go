@@ -14,6 +14,8 @@ var (
 	ErrSessionLost = errors.New("the session could not be resumed: it was away for longer than 30 s")
 	// ErrTrackOver says that the edge knows a track as ended.
 	ErrTrackOver = errors.New("the track is over at the edge")
+	// ErrMayNotSpeak says that a moderator, the room's settings or a newer token took the right to speak, and with it the track.
+	ErrMayNotSpeak = errors.New("the right to speak in this room was taken: the track has ended")
 )
 
 // Error is a refusal by the edge: a code of docs/wire.md 3.4 and its words, and the code with which the socket closed

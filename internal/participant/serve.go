@@ -80,6 +80,7 @@ func (p *Participant) adopt(l *link, w *inbound) error {
 	if w.Roster != nil {
 		p.takeRoster(w.Roster, true)
 	}
+	p.stopUnlessAllowed()
 	p.adoptTracks(speakers, tracks, w.Resumed)
 	p.repeat(l, tracks)
 	p.kick()
