@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -153,4 +154,35 @@ func FuzzOneRange(f *testing.F) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// A manifest that cannot be read fails neither the list nor what else there is of the recording; nobody but who may read all rooms
+// gets to know, for nobody can tell whose it was.
+func TestDamagedManifests(t *testing.T) {
+	h := build(t, nil)
+	const signature = "manifest.AAECAwQFBgc.sig"
+	h.recorder([]query.Recording{{Recording: "r0", State: "damaged"}, {Recording: "r1", Room: "hall", State: "closed"}},
+		map[string]string{signature: "{}", "segments/aaaaaai/0-0.seg": "ALSG"})
+	hall, all := h.token("hall", "record"), h.token("*", "record")
+	for token, damaged := range map[string]int{hall: 0, all: 1} {
+		var list query.Recordings
+		if h.do("GET", "/v1/recordings", token, "").into(t, &list); len(list.Damaged) != damaged {
+			t.Errorf("%+v, want %d damaged", list, damaged)
+		}
+	}
+	h.do("GET", "/v1/recordings/r0", all, "").refused(t, "manifest", http.StatusUnprocessableEntity, "damaged_manifest")
+	var files query.RecordingFiles
+	for _, id := range []string{"r0", "r1"} {
+		if h.do("GET", "/v1/recordings/"+id+"/files", all, "").into(t, &files); files.Recording != id || !slices.Contains(files.Files, signature) {
+			t.Errorf("%+v", files)
+		}
+		for file, body := range map[string]string{signature: "{}", "segments/aaaaaai/0-0.seg": "ALSG"} {
+			if a := h.do("GET", "/v1/recordings/"+id+"/files/"+file, all, ""); a.StatusCode != 200 || string(a.body) != body {
+				t.Errorf("%s of %s: %d %s", file, id, a.StatusCode, a.body)
+			}
+		}
+	}
+	for _, path := range []string{"", "/files", "/files/" + signature} {
+		h.do("GET", "/v1/recordings/r0"+path, hall, "").refused(t, path, http.StatusNotFound, "no_such_recording")
+	}
 }

@@ -300,7 +300,7 @@ func TestRow13Traversal(t *testing.T) {
 			t.Errorf("fileName(%q)", name)
 		}
 	}
-	for _, name := range []string{"manifest.json", "aaaaaab-0.opus", "tracks/a_b.opus"} {
+	for _, name := range []string{"manifest.json", "aaaaaab-0.opus", "tracks/a_b.opus", "manifest.AAECAwQFBgc.sig", "segments/aaaaaai/0-12.seg"} {
 		if !fileName(name) {
 			t.Errorf("fileName(%q) is refused", name)
 		}

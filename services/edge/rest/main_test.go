@@ -7,8 +7,10 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -136,7 +138,14 @@ func (h *house) recorder(recordings []query.Recording, files map[string]string) 
 	h.t.Helper()
 	conn := h.connect(bus.Recorder).Conn()
 	h.answer(conn, subject.RecorderList, func(m *nats.Msg) error {
-		return respond(m, query.Recordings{Recordings: recordings})
+		return respond(m, query.Recordings{Recordings: recordings, Damaged: []string{"r0"}})
+	})
+	h.answer(conn, subject.RecorderFiles, func(m *nats.Msg) error {
+		var q query.RecordingQuestion
+		if err := json.Unmarshal(m.Data, &q); err != nil {
+			return err
+		}
+		return respond(m, query.RecordingFiles{Recording: q.Recording, Files: slices.Sorted(maps.Keys(files))})
 	})
 	h.answer(conn, subject.RecorderGet, func(m *nats.Msg) error {
 		var q query.RecordingQuestion
@@ -147,6 +156,8 @@ func (h *house) recorder(recordings []query.Recording, files map[string]string) 
 			switch {
 			case r.Recording == q.Recording && r.State == "long":
 				return query.Refuse(m, http.StatusRequestEntityTooLarge, "too long for one answer")
+			case r.Recording == q.Recording && r.State == "damaged":
+				return query.Refuse(m, http.StatusUnprocessableEntity, "not JSON")
 			case r.Recording == q.Recording && r.State == "broken":
 				return query.Refuse(m, http.StatusServiceUnavailable, "the blob store does not answer; try again")
 			case r.Recording == q.Recording:

@@ -207,6 +207,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"POST", "/v1/rooms/{room}/close", "/v1/rooms/hall/close", `{"reason":"late"}`, `{"why":"late"}`, 200, 400, false},
 		{"GET", "/v1/recordings", "", "", "/v1/recordings?after=.", 200, 400, false},
 		{"GET", "/v1/recordings/{recording}", "/v1/recordings/r1", "", "/v1/recordings/r9", 200, 404, false},
+		{"GET", "/v1/recordings/{recording}/files", "/v1/recordings/r1/files", "", "/v1/recordings/r9/files", 200, 404, false},
 		{"GET", "/v1/recordings/{recording}/files/{file}", "/v1/recordings/r1/files/aaaaaab.opus", "", "/v1/recordings/r1/files/x.opus", 200, 404, false},
 		{"GET", "/v1/recordings/{recording}/files/{file}", "/v1/recordings/r1/files/manifest.json", "", "/v1/recordings/r9/files/manifest.json", 200, 404, false},
 		{"GET", "/v1/openapi.json", "", "", "", 200, 0, true},

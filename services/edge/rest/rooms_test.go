@@ -19,7 +19,7 @@ func TestWithoutServicesReadsSaySo(t *testing.T) {
 	token := h.token("*", "listen", "record")
 	for path, code := range map[string]string{
 		"/v1/rooms": "no_presence", "/v1/rooms/hall": "no_presence", "/v1/rooms/hall/participants": "no_presence",
-		"/v1/recordings": "no_recorder", "/v1/recordings/r1": "no_recorder", "/v1/recordings/r1/files/x": "no_recorder",
+		"/v1/recordings": "no_recorder", "/v1/recordings/r1": "no_recorder", "/v1/recordings/r1/files/x": "no_recorder", "/v1/recordings/r1/files": "no_recorder",
 	} {
 		a := h.do("GET", path, token, "")
 		a.refused(t, path, http.StatusServiceUnavailable, code)

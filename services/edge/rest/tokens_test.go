@@ -240,6 +240,7 @@ func TestRow37RightsByRoom(t *testing.T) {
 		{"GET", "/v1/recordings", "", "record moderate"},
 		{"GET", "/v1/recordings/r1", "", "record moderate"},
 		{"GET", "/v1/recordings/r1/files/x", "", "record moderate"},
+		{"GET", "/v1/recordings/r1/files", "", "record moderate"},
 		{"POST", "/v1/rooms/hall/close", "", "moderate"},
 	} {
 		for _, right := range append(rights, "") {
