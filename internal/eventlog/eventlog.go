@@ -36,6 +36,10 @@ type Log struct {
 	defaults room.Settings
 	logger   *slog.Logger
 	unknown  atomic.Int64
+
+	restUntil  atomic.Int64 // ns since 1970: until then no snapshot is asked for
+	passedOver atomic.Int64 // snapshots that could not be used
+	holes      holes
 }
 
 // New gives the log of a region. Events appended through it are written by "by"; rooms that nobody created have the

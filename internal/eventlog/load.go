@@ -8,16 +8,11 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/synadia-io/orbit.go/jetstreamext"
-
 	"airloom/internal/room"
 	"airloom/internal/subject"
 )
 
-const (
-	batch          = 1000  // messages per direct read
-	noMessageFound = 10037 // the stream is there, and holds nothing of the kind; "no such stream" is 10059
-)
+const noMessageFound = 10037 // the stream is there, and holds nothing of the kind; "no such stream" is 10059
 
 // LastPosition asks the stream's leader for the position of a room's newest event; 0 when it has none.
 func (l *Log) LastPosition(ctx context.Context, name string) (uint64, error) {
@@ -49,67 +44,91 @@ func (l *Log) LastPosition(ctx context.Context, name string) (uint64, error) {
 	return answer.Message.Seq, nil
 }
 
-// Events calls fn with each event of a room after a position, up to the newest there is now, in order. An error of fn
-// ends it and is returned.
-func (l *Log) Events(ctx context.Context, name string, after uint64, fn func(*room.Event) error) error {
-	if err := subject.Room(name); err != nil {
-		return fmt.Errorf("read events: %w", err)
-	}
-	last, err := l.LastPosition(ctx, name)
-	if err != nil {
-		return err
-	}
-	for after < last {
-		next, err := l.readBatch(ctx, name, after, last, fn)
-		if err != nil {
-			return err
-		}
-		if next == after { // this replica lags behind its leader
-			if err := pause(ctx, 20*time.Millisecond); err != nil {
-				return fmt.Errorf("read events of %s up to %d: %w: %w", name, last, ErrAway, err)
-			}
-		}
-		after = next
-	}
-	return nil
-}
-
-func (l *Log) readBatch(ctx context.Context, name string, after, last uint64, fn func(*room.Event) error) (uint64, error) {
-	messages, err := jetstreamext.GetBatch(ctx, l.bus.JetStream(), subject.EventStream(l.region), batch,
-		jetstreamext.GetBatchSubject(subject.RoomEvents(l.region, name)), jetstreamext.GetBatchSeq(after+1))
-	if err != nil {
-		return after, fmt.Errorf("read events of %s: %w: %w", name, ErrAway, err)
-	}
-	for msg, err := range messages {
-		if errors.Is(err, jetstreamext.ErrNoMessages) {
-			return after, nil
-		}
-		if err != nil {
-			return after, fmt.Errorf("read events of %s: %w: %w", name, ErrAway, err)
-		}
-		if msg.Sequence > last {
-			return last, nil
-		}
-		e, err := l.Decode(msg.Subject, msg.Data, msg.Sequence)
-		if err != nil {
-			return after, err
-		}
-		after = msg.Sequence
-		if err := fn(e); err != nil {
-			return after, err
-		}
-	}
-	return after, nil
-}
-
-// Load folds a room from all of its events.
+// Load gives a room as it is now: its snapshot and the events behind it, or the fold of all its events.
 func (l *Log) Load(ctx context.Context, name string) (*room.State, error) {
-	state := l.NewState(name)
-	err := l.Events(ctx, name, 0, func(e *room.Event) error {
+	state, _, err := l.load(ctx, name)
+	return state, err
+}
+
+func (l *Log) load(ctx context.Context, name string) (*room.State, stored, error) {
+	last, was, err := l.begin(ctx, name)
+	if err != nil {
+		return nil, was, err
+	}
+	if was.state != nil {
+		err := l.behind(ctx, was.state, last, nil)
+		if err == nil || !unusable(err) {
+			return was.state, was, err
+		}
+		l.passOverSnapshot(name, err)
+		was.state = nil
+	}
+	state, err := l.foldAll(ctx, name, last, nil)
+	return state, was, err
+}
+
+// begin asks for a room's last position and its snapshot at once.
+func (l *Log) begin(ctx context.Context, name string) (last uint64, was stored, err error) {
+	if err := subject.Room(name); err != nil {
+		return 0, was, fmt.Errorf("load room: %w", err)
+	}
+	read, snapshotErr := make(chan struct{}), error(nil)
+	go func() {
+		defer close(read)
+		was, snapshotErr = l.readSnapshot(ctx, name)
+	}()
+	last, err = l.LastPosition(ctx, name)
+	<-read
+	if err == nil && snapshotErr != nil {
+		l.passOverSnapshot(name, snapshotErr)
+	}
+	return last, was, err
+}
+
+// behind folds the events behind a snapshot, up to the room's last one or for as long as they are wanted (nil: all). The log must hold the snapshot's newest event as the
+// snapshot knows it: else it belongs to another log, one that was deleted and began anew.
+func (l *Log) behind(ctx context.Context, state *room.State, last uint64, wanted func(*room.Event) bool) error {
+	at := state.Position
+	if last < at {
+		return fmt.Errorf("%w: it ends at %d, the log's last event of the room is %d", errSnapshot, at, last)
+	}
+	met := false
+	err := l.read(ctx, state.Room, at-1, last, func(e *room.Event) error {
+		if !met && (e.Position != at || !e.At.Equal(state.At())) {
+			return fmt.Errorf("%w: the log has another event at %d", errSnapshot, at)
+		}
+		met = true
+		if wanted != nil && !wanted(e) {
+			return errEnough
+		}
 		state.Apply(e)
 		return nil
 	})
-	if err != nil {
+	switch {
+	case errors.Is(err, errEnough):
+		return nil
+	case errors.Is(err, errTorn):
+		return fmt.Errorf("%w: %w", errSnapshot, err) // fold again from the beginning, with what was missing
+	}
+	return err
+}
+
+// foldAll folds a room from its first event up to a position, or for as long as they are wanted (nil: all).
+func (l *Log) foldAll(ctx context.Context, name string, last uint64, wanted func(*room.Event) bool) (state *room.State, err error) {
+	for range maxTorn {
+		state = l.NewState(name)
+		err = l.read(ctx, name, 0, last, func(e *room.Event) error {
+			if wanted != nil && !wanted(e) {
+				return errEnough
+			}
+			state.Apply(e)
+			return nil
+		})
+		if !errors.Is(err, errTorn) {
+			break
+		}
+	}
+	if err != nil && !errors.Is(err, errEnough) {
 		return nil, err
 	}
 	return state, nil
@@ -117,20 +136,22 @@ func (l *Log) Load(ctx context.Context, name string) (*room.State, error) {
 
 var errEnough = errors.New("enough")
 
-// LoadAt folds a room as it was at a time, by the clocks of the events' writers.
+// LoadAt gives a room as it was at a time, by the clocks of the events' writers.
 func (l *Log) LoadAt(ctx context.Context, name string, at time.Time) (*room.State, error) {
-	state := l.NewState(name)
-	err := l.Events(ctx, name, 0, func(e *room.Event) error {
-		if e.At.After(at) {
-			return errEnough
-		}
-		state.Apply(e)
-		return nil
-	})
-	if err != nil && !errors.Is(err, errEnough) {
+	last, was, err := l.begin(ctx, name)
+	if err != nil {
 		return nil, err
 	}
-	return state, nil
+	wanted := func(e *room.Event) bool { return !e.At.After(at) }
+	// Only a snapshot of which every event is old enough: the clocks of writers differ, and the first one that is later ends it.
+	if state := was.state; state != nil && !state.Latest().After(at) {
+		err := l.behind(ctx, state, last, wanted)
+		if err == nil || !unusable(err) {
+			return state, err
+		}
+		l.passOverSnapshot(name, err)
+	}
+	return l.foldAll(ctx, name, last, wanted)
 }
 
 // Decide loads a room, lets decide choose an event and appends it, and does so again while others are faster. It

@@ -17,7 +17,9 @@ var hallDefaults = Settings{Keep: KeepRewind, Speak: SpeakGranted}
 
 // anyFact draws what may stand in a log, decided well or not: writers race, and a build may meet events of a newer one.
 func anyFact(t *rapid.T) Fact {
-	id := func(label, of string) string { return of + rapid.SampledFrom([]string{"1", "2", "3", "4", "5", "6"}).Draw(t, label) }
+	id := func(label, of string) string {
+		return of + rapid.SampledFrom([]string{"1", "2", "3", "4", "5", "6"}).Draw(t, label)
+	}
 	session, track, number := id("session", "s"), id("track", "t"), rapid.Uint32Range(0, 9).Draw(t, "number")
 	settings := Settings{Keep: KeepRecord, Capacity: int(number % 4), Speak: SpeakGranted}
 	grants := Grants{Listen: true, Speak: number%2 == 0, Moderate: number%3 == 0}

@@ -1,0 +1,70 @@
+package eventlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/synadia-io/orbit.go/jetstreamext"
+
+	"airloom/internal/room"
+	"airloom/internal/subject"
+)
+
+// Snapped says what WriteSnapshot found or left behind.
+type Snapped struct {
+	Position uint64 // of the newest event in the snapshot that is there now
+	Events   uint64 // folded into it
+	First    bool   // the room had no snapshot before
+	Written  bool   // false: the one that was there holds everything
+}
+
+// WriteSnapshot folds a room, from its snapshot if it has one, and stores the result in its place. What it writes is the fold of the
+// log and of nothing else, so it does not matter who writes. ErrConflict says that another one was faster; nothing is lost by it.
+func (l *Log) WriteSnapshot(ctx context.Context, name string) (Snapped, error) {
+	state, was, err := l.load(ctx, name)
+	if err != nil {
+		return Snapped{}, fmt.Errorf("write snapshot of %s: %w", name, err)
+	}
+	done := Snapped{Position: state.Position, Events: state.Events(), First: was.seq == 0}
+	if state.Position == 0 || was.state != nil && was.position == state.Position {
+		return done, nil
+	}
+	if err := l.store(ctx, state, was); err != nil {
+		return Snapped{}, fmt.Errorf("write snapshot of %s: %w", name, classify(err))
+	}
+	done.Written = true
+	return done, nil
+}
+
+// store writes a snapshot if the one that was read is still the newest. The parts of a large one are stored together or not at all.
+func (l *Log) store(ctx context.Context, state *room.State, was stored) error {
+	first, parts, err := pack(state)
+	if err != nil {
+		return err
+	}
+	on := subject.Snapshot(l.region, state.Room)
+	if len(parts) == 0 && was.parts == 0 {
+		_, err := l.bus.JetStream().PublishMsg(ctx, &nats.Msg{Subject: on, Data: first},
+			jetstream.WithExpectLastSequencePerSubject(was.seq), jetstream.WithRetryAttempts(0))
+		return err
+	}
+	for len(parts) < was.parts {
+		parts = append(parts, nil) // of the larger one before: nothing reads them, and they take no room any more
+	}
+	batch := make([]*nats.Msg, 0, len(parts)+1)
+	for i, part := range parts {
+		batch = append(batch, &nats.Msg{Subject: subject.SnapshotPart(l.region, state.Room, i+1), Data: part, Header: nats.Header{}})
+	}
+	expect := nats.Header{}
+	expect.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(was.seq, 10))
+	batch = append(batch, &nats.Msg{Subject: on, Data: first, Header: expect})
+	_, err = jetstreamext.PublishMsgBatch(ctx, l.bus.JetStream(), batch)
+	return err
+}
+
+// unusable says that an error is about a snapshot alone: the room can be folded without it.
+func unusable(err error) bool { return err != nil && errors.Is(err, errSnapshot) }
