@@ -20,7 +20,7 @@ func (f *follow) closable(read uint64) []*recording.Segment {
 	for _, id := range slices.Sorted(maps.Keys(f.epochs)) {
 		e := f.epochs[id]
 		for _, n := range slices.Sorted(maps.Keys(e.open)) {
-			if s := e.open[n]; s.filled > 0 && f.complete(id, s, read) {
+			if s := e.open[n]; s.filled > 0 && (f.complete(id, s, read) || f.overdue(id, s)) {
 				out = append(out, f.close(id, n, recording.SegmentSeqs))
 			}
 		}

@@ -1,7 +1,10 @@
 package recorder
 
 import (
+	"time"
+
 	"airloom/internal/frame"
+	"airloom/internal/plant"
 	"airloom/internal/recording"
 )
 
@@ -12,7 +15,7 @@ const remembered = 4
 type epoch struct {
 	unit       uint8 // of its first packet in the log; all others must have the same
 	done       frame.Ranges
-	doneHigh   int64 // highest seq that is there in a closed segment
+	doneHigh   int64                  // highest seq that is there in a closed segment
 	sums       map[uint32]fingerprint // of closed segments, as they were made
 	open       map[uint32]*openSegment
 	recent     map[uint32]*[recording.SegmentSeqs]fingerprint
@@ -29,6 +32,7 @@ type openSegment struct {
 	oldest uint64 // log position of the first thing in it
 	newest uint64 // and of the last one
 	slots  [recording.SegmentSeqs]slot
+	born   time.Time // for the planted bug alone
 }
 
 // slot is what the log has for one seq; pos 0: nothing.
@@ -70,7 +74,11 @@ func (e *epoch) put(seq uint32, s slot) (kept known, taken bool) {
 		e.open[n] = seg
 	}
 	if have := &seg.slots[i]; have.pos != 0 {
-		return known{true, fingerprintOf(have.payload)}, true
+		kept = known{true, fingerprintOf(have.payload)}
+		if plant.On(plant.NoDedupe) {
+			*have = s
+		}
+		return kept, true
 	}
 	seg.slots[i] = s
 	seg.filled++
