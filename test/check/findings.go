@@ -42,7 +42,7 @@ const shown = 12 // of what is wrong with one promise
 func (r *run) report(found *findings) error {
 	out := r.cfg.Out
 	first := found.first()
-	if first != nil {
+	if first != nil && !r.cfg.Verbose {
 		r.mu.Lock()
 		for _, line := range r.timeline {
 			fmt.Fprintln(out, line)

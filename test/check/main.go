@@ -48,6 +48,7 @@ func command(ctx context.Context, args []string) error {
 	bin := flags.String("bin", "bin/airloom", "the airloom to be checked")
 	tools := flags.String("tools", "bin/tools", "where toxiproxy-server is (scripts/setup tools builds it)")
 	dir := flags.String("dir", "", "where data and logs go; they stay there (default: a temporary folder, which stays when a seed fails)")
+	flags.BoolVar(&cfg.Verbose, "v", false, "print what happens as it happens")
 	show := flags.Bool("plan", false, "only print what would be done to the cluster")
 	if err := flags.Parse(args); err != nil {
 		return err

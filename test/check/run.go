@@ -27,6 +27,7 @@ type config struct {
 	Faults    []string
 	Programs  programs
 	Out       io.Writer
+	Verbose   bool // print the timeline as it comes
 }
 
 // run is one run: a cluster, those who use it, and what was done to it.
@@ -50,6 +51,9 @@ func (r *run) note(format string, args ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.timeline = append(r.timeline, line)
+	if r.cfg.Verbose {
+		fmt.Fprintln(r.cfg.Out, line)
+	}
 }
 
 func (r *run) isCalm() bool {
