@@ -72,7 +72,7 @@ func readPage(in io.Reader, buf *[maxPage]byte) (page, error) {
 	want := binary.LittleEndian.Uint32(header[crcPosition:])
 	clear(header[crcPosition : crcPosition+4])
 	if checksum(buf[:end]) != want {
-		return page{}, fmt.Errorf("%w: checksum of page %d", ErrCorrupt, binary.LittleEndian.Uint32(header[18:]))
+		err = fmt.Errorf("%w of page %d", errChecksum, binary.LittleEndian.Uint32(header[18:]))
 	}
 	return page{
 		flags:    header[5],
@@ -81,8 +81,11 @@ func readPage(in io.Reader, buf *[maxPage]byte) (page, error) {
 		sequence: binary.LittleEndian.Uint32(header[18:]),
 		lacing:   buf[pageHeaderSize:body],
 		body:     buf[body:end],
-	}, nil
+	}, err
 }
+
+// errChecksum comes with the page as it was read.
+var errChecksum = fmt.Errorf("%w: checksum", ErrCorrupt)
 
 // appendPage writes a page. lacing has at most 255 values, which add up to the length of body.
 func appendPage(dst []byte, p *page) []byte {

@@ -43,6 +43,8 @@ type Reader struct {
 
 	packets     int
 	samples     int64
+	forgiving   bool
+	damaged     int   // pages that were forgiven
 	start, last int64 // granule positions where the first packet begins and the last page so far ends
 	timed       bool  // start and last are known
 }
@@ -62,6 +64,11 @@ func NewReader(in io.Reader) (*Reader, error) {
 
 // Head is what the file says of itself.
 func (r *Reader) Head() Head { return r.head }
+
+// Forgive makes Next take pages with a wrong checksum as they are, for who knows by other means what each packet must be and wants to
+// tell which ones are not. Damaged says how many such pages there were so far.
+func (r *Reader) Forgive()     { r.forgiving = true }
+func (r *Reader) Damaged() int { return r.damaged }
 
 // Samples is the duration of the packets handed out so far, before any trimming.
 func (r *Reader) Samples() int64 { return r.samples }
@@ -183,6 +190,9 @@ func (r *Reader) nextPage() error {
 			return ErrEndless
 		}
 		p, err := readPage(r.in, &r.buf)
+		if errors.Is(err, errChecksum) && r.forgiving {
+			r.damaged, err = r.damaged+1, nil
+		}
 		switch {
 		case errors.Is(err, ErrNotOgg) && r.ended:
 			return io.EOF // what hangs on behind the stream is none of ours
