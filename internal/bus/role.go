@@ -57,14 +57,16 @@ func replicas(stream string) []string {
 	return []string{"$JS.API.STREAM.MSG.GET." + stream, "$JS.API.DIRECT.GET." + stream}
 }
 
-// PermissionsOf gives the permissions of a role in a region. Sound that was kept is for the recorder alone.
+// PermissionsOf gives the permissions of a role in a region. Sound that was kept is for recorders, and for edges, which let people
+// rewind: these may read it, and make no consumer.
 func PermissionsOf(r Role, region string) Permissions {
 	inbox := r.InboxPrefix() + ".>"
 	switch r {
 	case Edge:
 		return Permissions{
 			// Frames and speaking; not live.….ev.…, where the stream alone republishes what it has committed.
-			Publish:   slices.Concat([]string{"live.*.*.*.*", "live.*.*.*.sp.*", "log.>", "ev.>", "hb.*.*", "svc.>"}, loadRooms(region)),
+			Publish:   slices.Concat([]string{"live.*.*.*.*", "live.*.*.*.sp.*", "log.>", "ev.>", "hb.*.*", "svc.>"}, loadRooms(region),
+				[]string{"$JS.API.DIRECT.GET." + subject.LogStream(region)}),
 			Subscribe: []string{"live.>", inbox},
 		}
 	case Presence:

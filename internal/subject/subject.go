@@ -134,6 +134,15 @@ const (
 	RecorderFiles  = "svc.recorder.files"  // the names of its files
 )
 
+// RecorderRebuild starts the making anew of a recording; RecorderRebuildAt asks the recorder that is at it how far it is.
+const RecorderRebuild = "svc.recorder.rebuild"
+
+// RecorderRebuildAt is where one recorder answers for its own rebuilds; the id has been checked with ID.
+func RecorderRebuildAt(recorder string) string { return RecorderRebuild + "-" + recorder }
+
+// AllRecordingEvents matches the events that start and stop recordings, of every room.
+func AllRecordingEvents(region string) string { return "ev." + region + ".*.*.recording.*" }
+
 // EventStream names the stream of a region's events.
 func EventStream(region string) string { return "EV_" + region }
 

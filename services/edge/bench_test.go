@@ -5,6 +5,8 @@ import (
 	"io"
 	"sync"
 	"testing"
+
+	"airloom/internal/subject"
 )
 
 // BenchmarkFanout is one packet for n listeners over real TCP sockets on loopback, by the workers' own pass: ns and
@@ -102,10 +104,10 @@ func BenchmarkHubPacket(b *testing.B) {
 	p, _ := d.join("hall", "speaker", fields{"listen": false})
 	track := p.track()
 	h := d.hub("hall")
-	packet := audio(b, track.Handle, 0, 0, 1, 0)
+	packet, on := audio(b, track.Handle, 0, 0, 1, 0), subject.Parse(subject.Live(region, "hall", track.Track))
 	b.ReportAllocs()
 	for b.Loop() {
-		h.packet(track.Track, packet)
+		h.packet(on, packet)
 	}
 }
 

@@ -14,7 +14,7 @@ const (
 )
 
 // conn is the outgoing half of a socket. All that goes out after the handshake passes its worker: control messages
-// from a bounded queue and packets from the room's ring, whole messages in turn, so that nothing ever lands inside a
+// from a bounded queue and packets from a ring, whole messages in turn, so that nothing ever lands inside a
 // message that is half written.
 type conn struct {
 	net    *net.TCPConn
@@ -32,7 +32,9 @@ type conn struct {
 	full    atomic.Bool // its kernel buffer is: the ten seconds of the worker are its judge, not pongs
 	session string      // set before it listens: it does not hear itself
 
-	tuned atomic.Pointer[tuning] // what it shall listen to, for its worker to take up
+	tuned    atomic.Pointer[tuning] // what it shall listen to, for its worker to take up
+	past     playing                // who fills its private ring, while it listens to the past
+	progress atomic.Uint64          // the cursor, as its worker tells it
 
 	// Owned by the worker.
 	ring    *ring // nil while it does not listen
@@ -44,7 +46,7 @@ type conn struct {
 	skipped uint64 // packets it never got
 }
 
-// tuning is a place in a room's ring, or none (a nil ring).
+// tuning is a place in a room's ring or in a private one, or none (a nil ring).
 type tuning struct {
 	ring   *ring
 	cursor uint64

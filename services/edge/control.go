@@ -62,13 +62,10 @@ func (s *socket) dispatch(kind string, id uint64, b []byte) {
 	session := s.session.Load()
 	switch kind {
 	case "listen":
-		request(s, id, b, func(r listenRequest) {
-			if r.On && !session.grants().Listen {
-				s.fail(refuse("forbidden", 0, "this token does not allow listening"), id)
-				return
-			}
-			session.hub.listen(s.conn, r.On)
-			s.ok(id)
+		request(s, id, b, func(r listenRequest) { s.listen(session, r) })
+	case "window": // may wait for the log: other requests don't wait for it
+		request(s, id, b, func(windowRequest) {
+			s.edge.background(func(context.Context) { s.tellWindow(session, id) })
 		})
 	case "refresh":
 		request(s, id, b, func(r refreshRequest) { s.done(id, s.edge.refresh(session, r.Token)) })

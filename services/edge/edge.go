@@ -35,6 +35,7 @@ type Edge struct {
 	limits  limits
 	writers *writers
 	outbox  *outbox
+	tape    *tape
 
 	draining atomic.Bool
 	natsLost atomic.Int64 // monotonic ns since when NATS is away; 0: it is there
@@ -74,6 +75,7 @@ func New(cfg Config, b *bus.Bus, logger *slog.Logger) (*Edge, error) {
 	}
 	e.writers = newWriters(m, &e.limits)
 	e.ctx, e.stop = context.WithCancel(context.Background())
+	e.tape = newTape(e.ctx, b, cfg.Region, m)
 	e.outbox = newOutbox(busCarrier{b}, id, m, e.tellLog)
 	return e, nil
 }

@@ -28,6 +28,7 @@ type hub struct {
 	edge *Edge
 	name string
 	ring *ring
+	reel *reel
 	sub  *nats.Subscription
 
 	shares []*share // one for each worker
@@ -59,7 +60,7 @@ var errBroken = errors.New("this edge cannot read the room's events: it may be o
 
 func newHub(e *Edge, name string) *hub {
 	h := &hub{
-		edge: e, name: name, ring: newRing(), ready: make(chan struct{}), folding: true,
+		edge: e, name: name, ring: newRing(), reel: e.tape.reel(name), ready: make(chan struct{}), folding: true,
 		state: e.log.NewState(name), moved: make(chan struct{}), conns: map[*conn]struct{}{},
 		sessions: map[string]*session{}, leased: map[*track]struct{}{}, speaking: map[string]int64{}, touched: map[string]struct{}{},
 	}
@@ -152,6 +153,7 @@ func (h *hub) close() {
 	if h.sub != nil {
 		_ = h.sub.Unsubscribe()
 	}
+	h.edge.tape.drop(h.reel)
 }
 
 // hear takes every message of the room: frames, committed events, speaking.
@@ -159,7 +161,7 @@ func (h *hub) hear(msg *nats.Msg) {
 	p := subject.Parse(msg.Subject)
 	switch p.Kind {
 	case subject.Frames:
-		h.packet(p.Track, msg.Data)
+		h.packet(p, msg.Data)
 	case subject.Fact:
 		h.fact(p, msg)
 	case subject.Speaks:
@@ -170,16 +172,17 @@ func (h *hub) hear(msg *nats.Msg) {
 }
 
 // packet puts a live packet into the ring. A listener gets the bytes as the speaker's edge took them.
-func (h *hub) packet(track string, data []byte) {
+func (h *hub) packet(on subject.Parsed, data []byte) {
 	var p frame.Packet
 	if rest, err := frame.Parse(data, &p); err != nil || len(rest) > 0 || p.Flags&frame.Backlog != 0 {
 		h.edge.metrics.drop("bad_packet")
 		return
 	}
 	h.edge.metrics.packetsHeard.Add(1)
-	s := &slot{message: message(opBinary, data), epoch: p.Epoch, first: p.Seq, last: p.Last(), at: nanotime(), track: track}
+	s := &slot{message: message(opBinary, data), epoch: p.Epoch, first: p.Seq, last: p.Last(), at: nanotime(), track: on.Track}
 	h.mu.Lock()
-	if known := h.state.Tracks[track]; known != nil {
+	s.kept = on.Region == h.edge.cfg.Region && h.state.Settings.Keep != room.KeepNone
+	if known := h.state.Tracks[on.Track]; known != nil {
 		s.session = known.Session
 	}
 	h.mu.Unlock()

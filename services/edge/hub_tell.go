@@ -193,24 +193,3 @@ func (h *hub) wasLost(s *session, why room.Reason) {
 		})
 	}
 }
-
-// listen puts a socket among the listeners, from the live edge on; or takes it out.
-func (h *hub) listen(c *conn, on bool) {
-	share := h.shares[0]
-	for _, s := range h.shares {
-		if s.worker == c.worker {
-			share = s
-		}
-	}
-	share.mu.Lock()
-	defer share.mu.Unlock()
-	at := slices.Index(share.conns, c)
-	switch {
-	case on && at < 0:
-		c.tuned.Store(&tuning{ring: h.ring, cursor: h.ring.head.Load()})
-		share.conns = append(share.conns, c)
-	case !on && at >= 0:
-		c.tuned.Store(&tuning{})
-		share.conns = slices.Delete(share.conns, at, at+1)
-	}
-}

@@ -52,7 +52,7 @@ func (s *socket) hello(b []byte) {
 		return
 	}
 	if r.Listen && session.grants().Listen { // not under the hub's lock: it waits for a writer's pass, and every live packet needs that lock
-		session.hub.listen(s.conn, true)
+		s.begin(session, &r, resumed)
 	}
 	span.SetAttributes(attribute.String("airloom.session", session.id), attribute.Bool("airloom.resumed", resumed))
 	s.edge.metrics.joined.Record(ctx, time.Since(began).Seconds())
@@ -99,6 +99,9 @@ func (e *Edge) admit(r *helloRequest) (auth.Claims, error) {
 	}
 	if err := r.listens(claims); err != nil && r.Resume == "" {
 		return none, err
+	}
+	if _, _, why := checkRewind(r.place(), r.Rate, time.Now()); why != nil {
+		return none, refuse("bad_message", closePolicy, "hello: %s", why.text)
 	}
 	if len(r.Agent) > 256 || len(r.Resume) > 128 || len(r.Tracks) > room.MaxTracks {
 		return none, refuse("bad_message", closePolicy, "hello: a field is too long")

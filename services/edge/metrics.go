@@ -25,6 +25,9 @@ type metrics struct {
 	delivered, skipped, slowClosed     atomic.Int64
 	packs, acked, resent, outboxNow    atomic.Int64
 	handshakes, refused, strikes, lost atomic.Int64
+	tapeReads, tapeHits, rewound       atomic.Int64
+	tapeHoles, tapeLate                atomic.Int64
+	tapeBytes, rewinding               atomic.Int64 // now
 
 	dropped    metric.Int64Counter     // by reason
 	closed     metric.Int64Counter     // by code
@@ -50,6 +53,11 @@ func newMetrics() (*metrics, error) {
 		{"airloom.edge.handshakes", "WebSocket handshakes", &m.handshakes},
 		{"airloom.edge.handshakes.refused", "WebSocket handshakes refused", &m.refused},
 		{"airloom.edge.strikes", "strikes given", &m.strikes},
+		{"airloom.edge.tape.reads", "reads of the audio log for those who rewind", &m.tapeReads},
+		{"airloom.edge.tape.hits", "spans of the audio log that were remembered from a read before", &m.tapeHits},
+		{"airloom.edge.tape.holes", "seqs that rewinding listeners were told the log does not have", &m.tapeHoles},
+		{"airloom.edge.tape.late", "packs of the log that came after their place had been passed", &m.tapeLate},
+		{"airloom.edge.rewinds", "times a listener began to play from the past", &m.rewound},
 		{"airloom.edge.events.lost", "times a room was folded anew because events were missed", &m.lost},
 	}
 	for _, c := range counters {
@@ -66,6 +74,8 @@ func newMetrics() (*metrics, error) {
 		{"airloom.edge.sockets", "open sockets", &m.sockets},
 		{"airloom.edge.sessions", "sessions on this edge", &m.sessions},
 		{"airloom.edge.rooms", "rooms open on this edge", &m.rooms},
+		{"airloom.edge.tape.bytes", "bytes of the audio log that are remembered", &m.tapeBytes},
+		{"airloom.edge.rewinding", "sockets that listen to the past", &m.rewinding},
 		{"airloom.edge.outbox", "packs waiting for the log's ack", &m.outboxNow},
 	}
 	for _, g := range gauges {

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"airloom/internal/room"
 )
@@ -55,7 +56,7 @@ type inMessage struct {
 	Handle    uint32          `json:"handle"`
 	Epoch     uint8           `json:"epoch"`
 	Seq       int64           `json:"seq"`
-	From      int64           `json:"from"`
+	From      fromField       `json:"from"`
 	State     string          `json:"state"`
 	Code      string          `json:"code"`
 	Message   string          `json:"message"`
@@ -63,10 +64,25 @@ type inMessage struct {
 	Supported []int           `json:"supported"`
 	WithinMS  int64           `json:"within_ms"`
 	T         float64         `json:"t"`
+	Reason    string          `json:"reason"`
+	PlayedAt  time.Time       `json:"at"`
+	Window    window          `json:"window"`
+	Rate      float64         `json:"rate"`
+	Clamped   string          `json:"clamped"`
 
 	Full         bool               `json:"full"`
 	Participants []room.Participant `json:"participants"`
 	Gone         []string           `json:"gone"`
+}
+
+// fromField is a seq, or the time that a window message has in its place.
+type fromField int64
+
+func (f *fromField) UnmarshalJSON(b []byte) error {
+	if len(b) > 0 && (b[0] == '"' || b[0] == 'n') {
+		return nil
+	}
+	return json.Unmarshal(b, (*int64)(f))
 }
 
 // dial opens a socket and reads it.

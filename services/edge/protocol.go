@@ -2,6 +2,7 @@ package edge
 
 import (
 	"encoding/json"
+	"time"
 
 	"airloom/internal/room"
 )
@@ -19,6 +20,8 @@ type (
 		Resume      string        `json:"resume"`
 		Traceparent string        `json:"traceparent"`
 		Agent       string        `json:"agent"`
+		From        string        `json:"from"`
+		Rate        float64       `json:"rate"`
 		Tracks      []resumeTrack `json:"tracks"`
 	}
 	resumeTrack struct {
@@ -58,9 +61,15 @@ type (
 		To    uint32 `json:"to"`
 	}
 	listenRequest struct {
+		Type string  `json:"type"`
+		ID   uint64  `json:"id"`
+		On   bool    `json:"on"`
+		From string  `json:"from"`
+		Rate float64 `json:"rate"`
+	}
+	windowRequest struct {
 		Type string `json:"type"`
 		ID   uint64 `json:"id"`
-		On   bool   `json:"on"`
 	}
 	refreshRequest struct {
 		Type  string `json:"type"`
@@ -155,6 +164,7 @@ type (
 	}
 	skippedMessage struct {
 		Type   string         `json:"type"`
+		Reason string         `json:"reason"`
 		Tracks []skippedTrack `json:"tracks"`
 	}
 	skippedTrack struct {
@@ -162,6 +172,21 @@ type (
 		Epoch uint8  `json:"epoch"`
 		From  uint32 `json:"from"`
 		To    uint32 `json:"to"`
+	}
+	playbackMessage struct {
+		Type    string      `json:"type"`
+		Re      uint64      `json:"re,omitempty"`
+		State   string      `json:"state"`
+		At      time.Time   `json:"at"`
+		Window  window      `json:"window"`
+		Rate    float64     `json:"rate"`
+		Clamped string      `json:"clamped,omitempty"`
+		Tracks  []pastTrack `json:"tracks,omitempty"`
+	}
+	windowMessage struct {
+		Type string `json:"type"`
+		Re   uint64 `json:"re,omitempty"`
+		window
 	}
 	tokenMessage struct {
 		Type    string `json:"type"`
@@ -201,7 +226,7 @@ func skipNotice(r *ring, session string, cursor, head uint64) (notice []byte, mi
 		missed++
 		tracks = mergeSkipped(tracks, s)
 	}
-	return text(skippedMessage{Type: "skipped", Tracks: tracks}), missed
+	return text(skippedMessage{Type: "skipped", Reason: "slow", Tracks: tracks}), missed
 }
 
 func mergeSkipped(tracks []skippedTrack, s *slot) []skippedTrack {

@@ -54,6 +54,13 @@ func (q *requests) begin(id uint64, s *socket) (fresh bool) {
 
 // finish keeps the answer and gives it to all that wait for it; s is where the request came from.
 func (q *requests) finish(id uint64, frame []byte, s *socket) {
+	if !q.finishFor(id, frame, nil) {
+		s.conn.send(frame)
+	}
+}
+
+// finishFor is finish where one socket gets the answer in another way; false: nobody is known to wait for it.
+func (q *requests) finishFor(id uint64, frame []byte, but *socket) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for i := range q.answers {
@@ -62,12 +69,14 @@ func (q *requests) finish(id uint64, frame []byte, s *socket) {
 			continue
 		}
 		for _, waiting := range a.to {
-			waiting.conn.send(frame)
+			if waiting != but {
+				waiting.conn.send(frame)
+			}
 		}
 		a.frame, a.to = frame, nil
-		return
+		return true
 	}
-	s.conn.send(frame)
+	return false
 }
 
 // later runs f after the requests before it, off the reading goroutine: frames go on while the log is slow. It returns false

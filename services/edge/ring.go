@@ -16,9 +16,10 @@ type slot struct {
 	first   uint32 // seqs it covers
 	last    uint32
 	at      int64 // monotonic ns of its arrival
+	kept    bool  // the log of this region will have it
 }
 
-// ring holds the newest packets of a room. One goroutine puts; any number reads without a lock. It grows until it
+// ring holds the newest packets of a room, or what a player has for one socket. One goroutine puts; any number reads without a lock. It grows until it
 // holds ringSpan of sound (bounded by ringMax slots), so that a slow listener is judged by time and not by a count.
 type ring struct {
 	slots atomic.Pointer[[]atomic.Pointer[slot]]
@@ -50,6 +51,15 @@ func (r *ring) put(s *slot) {
 	}
 	s.index = head
 	slots[head%n].Store(s)
+	r.head.Store(head + 1)
+}
+
+// push is put for a private ring, which does not grow: its player never goes further than a lap ahead of its reader.
+func (r *ring) push(s *slot) {
+	slots := *r.slots.Load()
+	head := r.head.Load()
+	s.index = head
+	slots[head%uint64(len(slots))].Store(s)
 	r.head.Store(head + 1)
 }
 

@@ -103,7 +103,7 @@ func TestSkipNotice(t *testing.T) {
 		r.put(&s)
 	}
 	notice, missed := skipNotice(r, "me", 0, 5)
-	want := `{"type":"skipped","tracks":[{"track":"ta","epoch":0,"from":10,"to":20},{"track":"tb","epoch":1,"from":0,"to":4},{"track":"ta","epoch":1,"from":0,"to":0}]}`
+	want := `{"type":"skipped","reason":"slow","tracks":[{"track":"ta","epoch":0,"from":10,"to":20},{"track":"tb","epoch":1,"from":0,"to":4},{"track":"ta","epoch":1,"from":0,"to":0}]}`
 	if got := string(notice[headSize(notice):]); got != want || missed != 4 {
 		t.Errorf("%d missed: %s", missed, got)
 	}

@@ -163,8 +163,14 @@ func (w *worker) pass(conns []*conn, shares []*share) {
 	}
 }
 
-// flush writes all that is due to one socket, in one writev a round, until it is up to date or the kernel takes no more.
+// flush writes all that is due to one socket and tells how far it has come.
 func (w *worker) flush(c *conn, now int64) {
+	w.flushAll(c, now)
+	c.progress.Store(c.cursor)
+}
+
+// flushAll writes in one writev a round, until the socket is up to date or the kernel takes no more.
+func (w *worker) flushAll(c *conn, now int64) {
 	for !c.dead {
 		if t := c.tuned.Swap(nil); t != nil {
 			c.ring, c.cursor = t.ring, t.cursor

@@ -89,8 +89,9 @@ func (b *bench) pair(session string, small bool) (*conn, net.Conn) {
 // tune puts a conn among the listeners; it gives its first index.
 func (b *bench) tune(c *conn) uint64 {
 	h := &hub{ring: b.ring, shares: b.shares}
-	h.listen(c, true)
-	return c.tuned.Load().cursor
+	cursor := b.ring.head.Load()
+	h.tune(c, func() uint64 { return cursor }, false)
+	return cursor
 }
 
 func (b *bench) untune(c *conn) { (&hub{ring: b.ring, shares: b.shares}).listen(c, false) }

@@ -1,0 +1,179 @@
+package edge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/synadia-io/orbit.go/jetstreamext"
+
+	"airloom/internal/subject"
+)
+
+const (
+	readWithin = 2 * time.Second // for the log to answer
+	mendTries  = 5               // direct reads are answered by any replica: another one may have what one has lost
+	mendPause  = 20 * time.Millisecond
+	mendPacks  = 1000
+)
+
+// fetch makes one direct read of the log; head says that the replica that answered has no more of the kind.
+func (t *tape) fetch(filter string, batch int, where jetstreamext.GetBatchOpt) (got []*jetstream.RawStreamMsg, head bool, err error) {
+	select {
+	case t.reading <- struct{}{}:
+		defer func() { <-t.reading }()
+	case <-t.ctx.Done():
+		return nil, false, t.ctx.Err()
+	}
+	t.metrics.tapeReads.Add(1)
+	ctx, cancel := context.WithTimeout(t.ctx, readWithin)
+	defer cancel()
+	messages, err := jetstreamext.GetBatch(ctx, t.bus.JetStream(), subject.LogStream(t.region), batch,
+		jetstreamext.GetBatchSubject(filter), jetstreamext.GetBatchMaxBytes(spanBytes), where)
+	if err != nil {
+		return nil, false, fmt.Errorf("read the audio log: %w", err)
+	}
+	for msg, err := range messages {
+		switch {
+		case errors.Is(err, jetstreamext.ErrNoMessages):
+			return nil, true, nil
+		case err != nil && len(got) == 0:
+			return nil, false, fmt.Errorf("read the audio log: %w", err)
+		case err != nil:
+			return got, false, nil // what came is good; the rest is asked for again
+		}
+		got = append(got, msg)
+	}
+	if len(got) == 0 { // the time is over, and nothing has come
+		return nil, false, fmt.Errorf("read the audio log: %w", errLogSilent)
+	}
+	pending, err := strconv.Atoi(got[len(got)-1].Header.Get("Nats-Num-Pending"))
+	return got, err == nil && pending == 0, nil
+}
+
+// fetchSpan reads a span; its through is below its from where there is nothing.
+func (r *reel) fetchSpan(from uint64) (*span, bool, error) {
+	got, head, err := r.tape.fetch(r.filter, spanPacks, jetstreamext.GetBatchSeq(from))
+	if err != nil {
+		return nil, false, err
+	}
+	s := &span{reel: r, from: from, through: from - 1}
+	for _, msg := range got {
+		s.pieces = append(s.pieces, r.take(msg)...)
+		s.through = msg.Sequence
+	}
+	return s, head, nil
+}
+
+func (r *reel) take(msg *jetstream.RawStreamMsg) []*piece {
+	all, bad := pieces(subject.Parse(msg.Subject).Track, msg.Data, msg.Sequence, msg.Time)
+	for range bad {
+		r.tape.metrics.drop("bad_packet")
+	}
+	return all
+}
+
+// seek gives the position of the room's first pack at or after a second; 0 where there is none yet.
+func (r *reel) seek(second int64) (uint64, error) {
+	t := r.tape
+	t.mu.Lock()
+	known, quiet := r.found[second], r.quiet()
+	t.mu.Unlock()
+	if known != 0 || quiet {
+		return known, nil
+	}
+	found, err, _ := r.flights.Do("seek "+strconv.FormatInt(second, 10), func() (any, error) {
+		got, _, err := t.fetch(r.filter, 1, jetstreamext.GetBatchStartTime(time.Unix(second, 0)))
+		if err != nil {
+			return uint64(0), err
+		}
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if len(got) == 0 {
+			r.empty = emptiness{from: max(r.empty.from, 1), at: nanotime()}
+			return uint64(0), nil
+		}
+		if len(r.found) >= maxSeeks {
+			clear(r.found)
+		}
+		r.found[second] = got[0].Sequence
+		return got[0].Sequence, nil
+	})
+	return found.(uint64), err
+}
+
+// quiet says that the log was just found to have nothing new. The caller holds mu.
+func (r *reel) quiet() bool {
+	return r.empty.at != 0 && nanotime()-r.empty.at < int64(headFor)
+}
+
+// hole is a range of seqs that the log seems not to have.
+type hole struct {
+	track    string
+	epoch    uint8
+	from, to uint32
+}
+
+// mend reads the log between two positions again for a hole, several times. What it finds is given, and remembered for
+// others who come to the same place.
+func (r *reel) mend(h hole, after, before uint64) []*piece {
+	t := r.tape
+	t.mu.Lock()
+	known, ok := r.mended[h]
+	t.mu.Unlock()
+	if ok {
+		return known
+	}
+	found, _, _ := r.flights.Do(fmt.Sprintf("mend %v", h), func() (any, error) {
+		var found []*piece
+		for try := range mendTries {
+			if try > 0 && pause(t.ctx, mendPause) != nil {
+				break
+			}
+			if found = r.look(h, after, before); len(found) > 0 {
+				break
+			}
+		}
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if len(r.mended) >= maxSeeks {
+			clear(r.mended)
+		}
+		r.mended[h] = found
+		return found, nil
+	})
+	return found.([]*piece)
+}
+
+// look reads one track's packs between two positions.
+func (r *reel) look(h hole, after, before uint64) (found []*piece) {
+	got, _, err := r.tape.fetch(subject.LogTrack(r.room, h.track), mendPacks, jetstreamext.GetBatchSeq(after+1))
+	if err != nil {
+		return nil
+	}
+	for _, msg := range got {
+		if msg.Sequence >= before {
+			break
+		}
+		for _, p := range r.take(msg) {
+			if p.epoch == h.epoch && p.first <= h.to && p.last >= h.from {
+				found = append(found, p)
+			}
+		}
+	}
+	return found
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
