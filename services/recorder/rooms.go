@@ -25,11 +25,17 @@ type knownRoom struct {
 	live       []string          // tracks that are not over
 	recordings []*knownRecording // its recordings, in order
 
-	unrecorded []string  // tracks that started while nothing was recorded, though the room is to be recorded
-	asked      time.Time // when a recording event was appended, or refused because of a newer one, that is not folded yet
+	due   cause     // of a recording that keep: record wants and that has not started; zero: none
+	asked time.Time // when a recording event was appended, or refused because of a newer one, that is not folded yet
 
 	enough    int    // forget does nothing while no more tracks and recordings are known
 	forgotten uint64 // up to this position tracks ended that are forgotten
+}
+
+// cause is the event that a recording follows from; its id is made of it, so that all recorders choose the same.
+type cause struct {
+	at       time.Time
+	position uint64
 }
 
 // knownTrack is a track as the events tell of it.
@@ -67,7 +73,7 @@ func newKnownRoom(state *room.State) *knownRoom {
 
 // apply folds an event; logRead is how far the audio log has been read.
 func (rm *knownRoom) apply(e *room.Event, logRead uint64) {
-	before := rm.state.Recording
+	before, kept := rm.state.Recording, rm.state.Settings.Keep
 	rm.state.Apply(e)
 	switch fact := e.Fact.(type) {
 	case room.TrackStarted:
@@ -96,10 +102,18 @@ func (rm *knownRoom) apply(e *room.Event, logRead uint64) {
 			rec.stopped = &at
 		}
 	}
-	if rm.state.Settings.Keep != room.KeepRecord {
-		rm.unrecorded = nil
-	}
 	rm.noteEnds(e)
+	rm.noteKeep(e, kept)
+}
+
+// noteKeep makes a recording due when a room is set to keep: record while tracks are open, and takes it back when it is no longer.
+func (rm *knownRoom) noteKeep(e *room.Event, before room.Keep) {
+	switch now := rm.state.Settings.Keep; {
+	case now != room.KeepRecord:
+		rm.due = cause{}
+	case before != now && rm.state.Recording == "" && len(rm.live) > 0:
+		rm.due = cause{e.At.UTC(), e.Position}
+	}
 }
 
 func (rm *knownRoom) trackStarted(e *room.Event, fact room.TrackStarted, logRead uint64) {
@@ -115,8 +129,8 @@ func (rm *knownRoom) trackStarted(e *room.Event, fact room.TrackStarted, logRead
 	switch rec := rm.recording(rm.state.Recording); {
 	case rec != nil:
 		rec.members = append(rec.members, fact.Track)
-	case rm.state.Settings.Keep == room.KeepRecord && rm.state.Recording == "":
-		rm.unrecorded = append(rm.unrecorded, fact.Track)
+	case rm.state.Settings.Keep == room.KeepRecord && rm.state.Recording == "" && rm.due == cause{}:
+		rm.due = cause{e.At.UTC(), e.Position}
 	}
 }
 
@@ -136,7 +150,7 @@ func (rm *knownRoom) recordingStarted(e *room.Event, fact room.RecordingStarted)
 	}
 	slices.SortFunc(rec.members, func(a, b string) int { return cmp.Compare(rm.tracks[a].position, rm.tracks[b].position) })
 	rm.recordings = append(rm.recordings, rec)
-	rm.unrecorded = nil
+	rm.due = cause{}
 }
 
 func (rm *knownRoom) noteEnds(e *room.Event) {
@@ -157,10 +171,9 @@ func (rm *knownRoom) wish(region string) (draft room.Draft, ok bool) {
 	}
 	var err error
 	switch rec := rm.recording(rm.state.Recording); {
-	case rm.state.Recording == "" && len(rm.unrecorded) > 0:
-		first := rm.tracks[rm.unrecorded[0]]
-		draft, err = rm.state.Record(true, recording.ID(region, first.info.Started, first.position), byKeep, first.position)
-	case rec != nil && rec.by == byKeep && rm.state.OpenTracks() == 0:
+	case rm.state.Recording == "" && rm.due.position != 0:
+		draft, err = rm.state.Record(true, recording.ID(region, rm.due.at, rm.due.position), byKeep, rm.due.position)
+	case rec != nil && rec.by == byKeep && (rm.state.OpenTracks() == 0 || rm.state.Settings.Keep != room.KeepRecord):
 		draft, err = rm.state.Record(false, "", byKeep, 0)
 	default:
 		return room.Draft{}, false
