@@ -48,8 +48,11 @@ func (r *Recorder) answer(ctx context.Context) error {
 	var running sync.WaitGroup
 	places := make(chan struct{}, answering)
 	var subs []*nats.Subscription
+	rebuilds := newRebuilds(ctx, r)
+	defer rebuilds.running.Wait()
 	for on, handle := range map[string]func(context.Context, *nats.Msg) (*nats.Msg, error){
 		subject.RecorderList: a.list, subject.RecorderGet: a.get, subject.RecorderRead: a.read, subject.RecorderFiles: a.files,
+		subject.RecorderRebuild: rebuilds.ask, subject.RecorderRebuildAt(rebuilds.name): rebuilds.ask,
 	} {
 		sub, err := r.bus.Conn().QueueSubscribe(on, queue, func(msg *nats.Msg) {
 			places <- struct{}{}
@@ -88,6 +91,10 @@ func (a *answers) handle(ctx context.Context, on string, msg *nats.Msg, handle f
 	case errors.Is(err, errLong):
 		err = query.Refuse(msg, http.StatusRequestEntityTooLarge, err.Error())
 	default:
+		if status, words := refusal(err); status != 0 {
+			err = query.Refuse(msg, status, words)
+			break
+		}
 		a.r.logger.WarnContext(ctx, "a request cannot be answered", "on", on, "error", err)
 		err = query.Refuse(msg, http.StatusServiceUnavailable, "the blob store does not answer; try again")
 	}

@@ -169,7 +169,10 @@ func (f *follow) covered(id uint8) *frame.Ranges {
 }
 
 // rest takes out all segments that are left, of a closing track with nothing undeclared.
-func (f *follow) rest() (out []*recording.Segment) {
+func (f *follow) rest() []*recording.Segment { return f.restBut(nil) }
+
+// restBut is rest for where something is missing for good: segments that have to do with it stay.
+func (f *follow) restBut(missing []room.GapDeclared) (out []*recording.Segment) {
 	for _, id := range f.ids() {
 		e := f.epochs[id]
 		if e == nil {
@@ -180,6 +183,11 @@ func (f *follow) rest() (out []*recording.Segment) {
 			first := int64(n) * recording.SegmentSeqs
 			if e.open[n].filled == 0 || first > last {
 				delete(e.open, n)
+				continue
+			}
+			if slices.ContainsFunc(missing, func(g room.GapDeclared) bool {
+				return g.Epoch == id && int64(g.From) < first+recording.SegmentSeqs && first <= int64(g.To)
+			}) {
 				continue
 			}
 			out = append(out, f.close(id, n, int(min(recording.SegmentSeqs, last+1-first))))

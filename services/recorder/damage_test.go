@@ -46,9 +46,9 @@ func newForgetfulRegion(t *testing.T) (r *region, forget func(below uint64)) {
 
 // breakages are what can become of a stored object.
 var breakages = map[string]func(t *testing.T, path string){
-	"gone":      func(t *testing.T, path string) { change(t, os.Remove(path)) },
-	"empty":     func(t *testing.T, path string) { change(t, os.WriteFile(path, nil, 0o644)) },
-	"truncated": func(t *testing.T, path string) { change(t, os.Truncate(path, 100)) },
+	"gone":           func(t *testing.T, path string) { change(t, os.Remove(path)) },
+	"empty":          func(t *testing.T, path string) { change(t, os.WriteFile(path, nil, 0o644)) },
+	"truncated":      func(t *testing.T, path string) { change(t, os.Truncate(path, 100)) },
 	"header flipped": func(t *testing.T, path string) { flip(t, path, 9) },
 	"frame flipped":  func(t *testing.T, path string) { flip(t, path, 1000) }, // it can be parsed all the same
 }

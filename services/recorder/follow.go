@@ -223,3 +223,23 @@ func (f *follow) reopen(id uint8, n uint32) {
 		e.reopen(n)
 	}
 }
+
+// take counts a segment as closed that was closed before, by its stored form.
+func (f *follow) take(s *recording.Segment, sum fingerprint) {
+	e := f.epochs[s.Epoch]
+	if e == nil {
+		e = newEpoch(s.Unit)
+		f.epochs[s.Epoch] = e
+	}
+	for _, it := range s.Items {
+		if it.Kind != recording.Lost {
+			e.doneHigh = max(e.doneHigh, int64(it.Seq)+int64(it.Span)-1)
+		}
+		if it.Kind == recording.Present {
+			f.frames++
+		}
+	}
+	n := s.First / recording.SegmentSeqs
+	e.done.Add(n, n)
+	e.sums[n] = sum
+}

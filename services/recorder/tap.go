@@ -87,6 +87,7 @@ func (t *tap) hole(h bus.Hole) {
 type stand struct {
 	created     time.Time
 	first, last uint64
+	firstAt     time.Time // when the first message was stored
 }
 
 func (t *tap) stand(ctx context.Context) (stand, error) {
@@ -97,5 +98,5 @@ func (t *tap) stand(ctx context.Context) (stand, error) {
 		return stand{}, fmt.Errorf("ask for %s: %w", t.stream, err)
 	}
 	info := stream.CachedInfo()
-	return stand{created: info.Created.UTC(), first: info.State.FirstSeq, last: info.State.LastSeq}, nil
+	return stand{created: info.Created.UTC(), first: info.State.FirstSeq, last: info.State.LastSeq, firstAt: info.State.FirstTime}, nil
 }
