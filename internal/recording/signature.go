@@ -53,7 +53,7 @@ func Sign(recording string, manifest []byte, key ed25519.PrivateKey) ([]byte, er
 func signedBytes(manifest []byte) []byte { return append([]byte(signed), manifest...) }
 
 // CheckSignature holds a signature's stored form against the manifest's bytes, and gives the key that signed. The signature
-// has one form only, so that not one bit of it can change unnoticed. Who holds the key, the signature cannot say: that is for the
+// is for this recording ("": whichever it names) and has one form only, so that not one bit of it can change unnoticed. Who holds the key, the signature cannot say: that is for the
 // caller, who knows it or not. Errors match ErrSignature and say what does not fit.
 func CheckSignature(data, manifest []byte, recording, keyID string) (ed25519.PublicKey, error) {
 	var s Signature
@@ -73,7 +73,7 @@ func CheckSignature(data, manifest []byte, recording, keyID string) (ed25519.Pub
 	if s.Key != keyID {
 		return nil, fmt.Errorf("%w: it is by key %s and lies under the name of %s", ErrSignature, s.Key, keyID)
 	}
-	if s.Recording != recording {
+	if s.Recording != recording && recording != "" {
 		return nil, fmt.Errorf("%w: it is for recording %.80q", ErrSignature, s.Recording)
 	}
 	signature, err := base64.StdEncoding.Strict().DecodeString(s.Signature)

@@ -160,7 +160,7 @@ func (w *walk) tell() {
 	case 1:
 		w.c.broken(w.wrong[0], "its frames in %s are not those that were published", w.c.t.File)
 	default:
-		w.c.broken(w.wrong[0], "its frames in %s are not those that were published, and so it is with %d segments behind it", w.c.t.File, len(w.wrong)-1)
+		w.c.broken(w.wrong[0], "its frames in %s are not those that were published (%d more behind it are wrong, too)", w.c.t.File, len(w.wrong)-1)
 	}
 }
 
