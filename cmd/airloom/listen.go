@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -17,29 +18,48 @@ type listenCmd struct {
 	remote
 	Room   roomName      `required:"" help:"Room to listen to."`
 	Name   string        `help:"Name to show in the room."`
-	From   string        `default:"live" help:"Where to begin: live."`
+	From   string        `default:"live" placeholder:"live|start|-30s|TIME" help:"Where to begin: live, start (the oldest sound that is kept), so long ago (-30s, -1h5m), or a time (RFC 3339). What lies outside of what is kept is moved to its end."`
+	Rate   float64       `default:"16" help:"With --from, seconds of sound to get in a second, 1 to 16, until it comes to the live edge. 1 stays as far behind as it began."`
 	For    time.Duration `env:"-" help:"Stop after so long (from joining on)."`
 	Tracks int           `help:"Stop once so many tracks have been heard and have ended."`
 	Output string        `short:"o" env:"-" placeholder:"DIR|FILE" help:"Write Ogg Opus: one file per track into DIR, or the first track into FILE (*.opus, *.ogg)."`
 	JSON   bool          `name:"json" help:"Print one object at the end, and nothing else."`
+
+	state string // of playback, as it was noted last
 }
 
 // Help is printed below the flags.
 func (listenCmd) Help() string {
 	return "Waits for sound, and counts what it hears until --for, --tracks, Ctrl-C, or the end of the room. The sha256 is equal to the " +
-		"publisher's when nothing was lost, doubled or altered. latency_ms is from capture to arrival by the two machines' clocks.\n\n" +
-		"Examples:\n  airloom listen --room town-hall --for 10s\n  airloom listen --room town-hall -o recordings/"
+		"publisher's when nothing was lost, doubled or altered. latency_ms is from capture to arrival by the two machines' clocks, and " +
+		"counts live frames only.\n\nWith --from it hears the past first, on any edge and in order, and then goes on live: past_frames " +
+		"counts the first kind, seek_ms is how long the first packet took. It keeps hold of its place when the edge is gone.\n\n" +
+		"Examples:\n  airloom listen --room town-hall --for 10s\n  airloom listen --room town-hall -o recordings/\n" +
+		"  airloom listen --room town-hall --from start -o recordings/\n  airloom listen --room town-hall --from -30s --rate 1"
 }
 
 // Validate is called by the parser.
 func (c *listenCmd) Validate() error {
 	switch {
-	case c.From != "live":
-		return fmt.Errorf("--from %s: this version listens live only; recordings are had with `airloom recording`", c.From)
+	case !validFrom(c.From):
+		return fmt.Errorf("--from %s: use live, start, so long ago (-30s) or a time (2026-11-20T12:00:00Z)", c.From)
+	case !(c.Rate >= 1 && c.Rate <= 16):
+		return fmt.Errorf("--rate %g: use 1 to 16", c.Rate)
 	case c.For < 0, c.Tracks < 0:
 		return errors.New("--for, --tracks: must not be negative")
 	}
 	return c.Room.check()
+}
+
+func validFrom(from string) bool {
+	if from == "live" || from == "start" {
+		return true
+	}
+	if back, err := time.ParseDuration(from); err == nil {
+		return strings.HasPrefix(from, "-") && back <= 0
+	}
+	_, err := time.Parse(time.RFC3339Nano, from)
+	return err == nil
 }
 
 // Run listens.
@@ -50,7 +70,7 @@ func (c *listenCmd) Run(p *program) error {
 		return err
 	}
 	cfg := c.participant(p, string(c.Room), c.Name)
-	cfg.Listen = true
+	cfg.Listen, cfg.From, cfg.Rate = true, c.From, c.Rate
 	cfg.Hear = files.hear
 	cfg.Notice = func(n participant.Notice) { c.notice(p, bar, n) }
 	joined, err := join(p, cfg)
@@ -71,7 +91,7 @@ func (c *listenCmd) Run(p *program) error {
 		r.Flush()
 		heard = summarize(r)
 	})
-	return errors.Join(ended, files.close(), c.report(p, heard))
+	return errors.Join(ended, files.close(), c.report(p, heard, joined.SeekTime()))
 }
 
 // wait waits for one of the ends. A closed room is a good end, another refusal is an error.
@@ -146,9 +166,33 @@ func (c *listenCmd) notice(p *program, bar *progress, n participant.Notice) {
 	case participant.Back:
 		bar.note(p, "back")
 	case participant.Skipped:
+		if n.Gap {
+			bar.note(p, "some frames are not in the log")
+			return
+		}
 		bar.note(p, "too slow: some frames were skipped")
+	case participant.Played:
+		c.played(p, bar, n.Playback)
 	case participant.Refused, participant.TokenEnd:
 		bar.note(p, "%v", n.Err)
+	}
+}
+
+// played says when the past begins, waits and ends.
+func (c *listenCmd) played(p *program, bar *progress, b *participant.Playback) {
+	if c.state == b.State {
+		return
+	}
+	c.state = b.State
+	switch {
+	case b.Clamped == "before_window":
+		bar.note(p, "what is kept begins at %s", b.From.Local().Format(time.RFC3339))
+	case b.State == "waiting":
+		bar.note(p, "waiting for the log, which is behind or does not answer")
+	case b.State == "live":
+		bar.note(p, "at the live edge")
+	default:
+		bar.note(p, "playing from %s", b.At.Local().Format(time.RFC3339))
 	}
 }
 
@@ -158,6 +202,7 @@ type trackHeard struct {
 	Name       string  `json:"name"`
 	Identity   string  `json:"identity"`
 	Frames     uint64  `json:"frames"`
+	Past       uint64  `json:"past_frames"`
 	Missing    uint64  `json:"missing"`
 	Duplicates uint64  `json:"duplicates"`
 	Silent     uint64  `json:"silent"`
@@ -181,7 +226,7 @@ func summarize(r *participant.Receiver) []trackHeard {
 		}
 		heard = append(heard, trackHeard{
 			Track: trackID(t), Name: t.Info.Name, Identity: t.Identity,
-			Frames: t.Frames, Missing: t.Missing(), Duplicates: t.Duplicates, Silent: t.Silent, Bytes: t.Bytes,
+			Frames: t.Frames, Past: t.Past, Missing: t.Missing(), Duplicates: t.Duplicates, Silent: t.Silent, Bytes: t.Bytes,
 			Seconds: t.Seconds(), SHA256: t.Digest(),
 			Latency: latency{ms(t.Latency.Quantile(0.5)), ms(t.Latency.Quantile(0.99)), ms(t.Latency.Max())},
 		})
@@ -189,9 +234,13 @@ func summarize(r *participant.Receiver) []trackHeard {
 	return heard
 }
 
-func (c *listenCmd) report(p *program, heard []trackHeard) error {
+func (c *listenCmd) report(p *program, heard []trackHeard, seek time.Duration) error {
 	if c.JSON {
-		return p.json(map[string]any{"room": c.Room, "tracks": heard})
+		result := map[string]any{"room": c.Room, "from": c.From, "tracks": heard}
+		if c.From != "live" && seek > 0 {
+			result["seek_ms"] = ms(seek)
+		}
+		return p.json(result)
 	}
 	if len(heard) == 0 {
 		_, err := fmt.Fprintf(p.out, "nothing was heard in room %s\n", c.Room)

@@ -11,6 +11,8 @@ type Config struct {
 	Room   string      // to join
 	Name   string      // to show; the token's or the edge's choice when empty
 	Listen bool        // get the room's packets
+	From   string      // with Listen, where to begin: "live" (or empty), "start", "-30s", a time (RFC 3339); see docs/wire.md section 4
+	Rate   float64     // with From, seconds of sound in a second, 1–16; 0: 1
 	Token  string      // a JWT; or
 	Tokens TokenSource // gets one, and newer ones as they end; without both a dev token is asked for
 	Agent  string      // what program this is
@@ -49,6 +51,8 @@ func (c *Config) defaults() {
 type Notice struct {
 	Kind     NoticeKind
 	Speaking map[string]bool // by track
+	Playback *Playback       // Played
+	Gap      bool            // Skipped: the log does not have them
 	Err      error           // Lost, TokenEnd: why; Refused: what the edge said
 }
 
@@ -66,6 +70,7 @@ const (
 	Lost     // the socket is gone; coming back
 	Back     // there is a socket again
 	Refused  // the edge refused something that was not asked for by a call
-	Skipped  // this listener was too slow and has missed frames
+	Skipped  // this listener was too slow and has missed frames, or rewinds where the log has a gap
+	Played   // where this listener's sound is, while it is in the past and when it comes to the live edge
 	TokenEnd // the token is about to end and there is no newer one
 )

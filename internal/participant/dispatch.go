@@ -39,6 +39,8 @@ func (p *Participant) text(l *link, message []byte) (fatal *Error) {
 		}
 	case "skipped":
 		p.skipped(in)
+	case "playback":
+		p.played(in)
 	case "token":
 		p.work.Add(1)
 		go p.refresh()
@@ -54,6 +56,9 @@ func (p *Participant) refused(in *inbound) *Error {
 	switch {
 	case in.Re != 0 && p.answer(in):
 	default:
+		if in.Code == "not_kept" {
+			p.noPast()
+		}
 		p.notice(Notice{Kind: Refused, Err: said})
 	}
 	if in.Fatal {
@@ -118,11 +123,11 @@ func (p *Participant) skipped(in *inbound) {
 	p.hearing.Lock()
 	for _, gap := range ranges {
 		if handle, ok := frame.ParseTrackID(gap.Track); ok {
-			p.receiver.Skip(handle, gap.Epoch, gap.To)
+			p.receiver.Skip(handle, gap.Epoch, gap.From, gap.To)
 		}
 	}
 	p.hearing.Unlock()
-	p.notice(Notice{Kind: Skipped})
+	p.notice(Notice{Kind: Skipped, Gap: in.Reason == "gap"})
 }
 
 // takeRoster amends or replaces the roster and names tracks to the receiver. welcome says that it is the one that came
@@ -144,7 +149,7 @@ func (p *Participant) takeRoster(r *roster, welcome bool) {
 	}
 	for _, handle := range gone {
 		if t := p.receiver.tracks[handle]; t != nil {
-			t.Ended = true
+			p.receiver.end(t)
 		}
 	}
 }

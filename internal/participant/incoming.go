@@ -17,11 +17,13 @@ type Incoming struct {
 
 	Frames, Duplicates, Bytes uint64
 	Silent                    uint64 // seqs declared silent
+	Past                      uint64 // of Frames, those that were heard from the past
 	Late                      uint64 // frames whose place had been passed already
 	Latency                   Histogram
 
 	digest *frame.Digest
 	early  []moment
+	over   bool   // it has ended, and more of it is to be heard from the past
 	past   uint64 // missing seqs that epoch no longer tells: of finished epochs and forgotten holes
 	epoch  numbering
 }
@@ -65,7 +67,7 @@ func (t *Incoming) measure(m moment) {
 // Missing counts the seqs that were neither heard nor declared silent, from the first heard (or 0, see Whole) up to
 // the last heard.
 func (t *Incoming) Missing() uint64 {
-	if !t.epoch.begun {
+	if !t.epoch.begun || t.epoch.have.Count() == 0 {
 		return t.past
 	}
 	last := t.epoch.have.Last()

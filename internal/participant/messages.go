@@ -2,6 +2,7 @@ package participant
 
 import (
 	"encoding/json"
+	"time"
 
 	"airloom/internal/room"
 )
@@ -19,12 +20,21 @@ type (
 		Name     string         `json:"name,omitempty"`
 		Resume   string         `json:"resume,omitempty"`
 		Agent    string         `json:"agent,omitempty"`
+		From     string         `json:"from,omitempty"`
+		Rate     float64        `json:"rate,omitempty"`
 		Tracks   []resumedTrack `json:"tracks,omitempty"`
 	}
 	resumedTrack struct {
 		Track string `json:"track"`
 		Epoch uint8  `json:"epoch"`
 		Acked int64  `json:"acked"`
+	}
+	listen struct {
+		Type string  `json:"type"`
+		ID   int64   `json:"id"`
+		On   bool    `json:"on"`
+		From string  `json:"from,omitempty"`
+		Rate float64 `json:"rate,omitempty"`
 	}
 	trackStart struct {
 		Type     string      `json:"type"`
@@ -99,6 +109,14 @@ type inbound struct {
 	Seq    int64  `json:"seq"`
 	From   int64  `json:"from"`
 	State  string `json:"state"`
+
+	At      time.Time `json:"at"` // of playback, with all up to Clamped
+	Rate    float64   `json:"rate"`
+	Clamped string    `json:"clamped"`
+	Window  struct {
+		From, To *time.Time
+	} `json:"window"`
+	Reason string `json:"reason"` // of skipped
 
 	roster // of a roster message
 

@@ -43,6 +43,7 @@ type Participant struct {
 	lastID   int64
 	pending  map[int64]*request
 	speakers []*Speaker
+	past     past
 	rtt      time.Duration
 	offset   time.Duration
 	leaving  bool
@@ -99,6 +100,10 @@ func newParticipant(cfg Config, edges *targets) *Participant {
 		people: map[string]room.Participant{}, pending: map[int64]*request{},
 	}
 	p.receiver.Deliver = cfg.Hear
+	if cfg.From != "live" {
+		p.past.from, p.past.rate = cfg.From, cfg.Rate
+	}
+	p.receiver.InPast(p.past.from != "")
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	return p
 }

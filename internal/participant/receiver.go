@@ -31,6 +31,8 @@ type Receiver struct {
 	// Refused counts packets that were not taken in: malformed ones, and those beyond the bounds.
 	Refused uint64
 
+	past   bool // what comes is from the past
+	again  bool // and some of it was heard on another socket
 	tracks map[uint32]*Incoming
 	order  []*Incoming
 	latest *Incoming
@@ -81,15 +83,6 @@ func (r *Receiver) Announce(info room.TrackInfo, identity, name string, whole bo
 	return t
 }
 
-// Skip says that this listener will not get the seqs up to `to` that it does not have yet.
-func (r *Receiver) Skip(handle uint32, epoch uint8, to int64) {
-	t := r.tracks[handle]
-	if t == nil || !t.epoch.begun || t.epoch.number != epoch || to < t.epoch.next || to > frame.MaxSeq {
-		return
-	}
-	r.advance(t, to+1)
-}
-
 func (r *Receiver) track(handle uint32) *Incoming {
 	if r.latest != nil && r.latest.Handle == handle {
 		return r.latest
@@ -120,7 +113,11 @@ func (r *Receiver) take(p *frame.Packet, unixMicro int64) bool {
 		return true
 	}
 	for f := range p.Frames {
-		if r.frame(t, f, p.FrameSamples()) {
+		switch past := p.Flags&frame.Backlog != 0; {
+		case !r.frame(t, f, p.FrameSamples(), past):
+		case past: // its arrival says nothing about delay
+			t.Past++
+		default:
 			t.measure(moment{f.Timestamp, unixMicro})
 		}
 	}
@@ -132,6 +129,7 @@ func (r *Receiver) renumber(t *Incoming, p *frame.Packet) bool {
 	e := &t.epoch
 	switch {
 	case e.begun && e.number == p.Epoch:
+		e.samples = p.FrameSamples()
 		return true
 	case e.begun && p.Epoch < e.number:
 		return false
@@ -160,8 +158,11 @@ func (r *Receiver) silence(t *Incoming, p *frame.Packet) {
 }
 
 // frame counts and places one frame; news is false for one that was there before.
-func (r *Receiver) frame(t *Incoming, f frame.Frame, samples int) (news bool) {
+func (r *Receiver) frame(t *Incoming, f frame.Frame, samples int, past bool) (news bool) {
 	e := &t.epoch
+	if past && r.again && e.have.Contains(f.Seq) {
+		return false
+	}
 	if int64(f.Seq) < e.next {
 		if e.have.Contains(f.Seq) {
 			t.Duplicates++

@@ -121,7 +121,7 @@ func TestReceiverSkips(t *testing.T) {
 	if delivered != 1 {
 		t.Fatalf("delivered %d before the skip, want 1", delivered)
 	}
-	r.Skip(1, 0, 4)
+	r.Skip(1, 0, 1, 4)
 	if delivered != 2 || r.Tracks()[0].Missing() != 4 {
 		t.Errorf("delivered %d, missing %d, want 2 and 4", delivered, r.Tracks()[0].Missing())
 	}

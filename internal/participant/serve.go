@@ -43,6 +43,7 @@ func (p *Participant) hello() hello {
 		Type: "hello", ID: p.lastID, Protocol: 1, Token: p.token.Token, Room: p.cfg.Room,
 		Listen: p.cfg.Listen, Name: p.cfg.Name, Resume: p.resume, Agent: p.cfg.Agent,
 	}
+	h.From, h.Rate = p.place(time.Now())
 	if p.resume == "" {
 		return h
 	}
@@ -80,6 +81,7 @@ func (p *Participant) adopt(l *link, w *inbound) error {
 	if w.Roster != nil {
 		p.takeRoster(w.Roster, true)
 	}
+	p.goOn()
 	p.stopUnlessAllowed()
 	p.adoptTracks(speakers, tracks, w.Resumed)
 	p.repeat(l, tracks)
@@ -228,6 +230,7 @@ func (p *Participant) read(l *link) error {
 			p.hearing.Lock()
 			p.receiver.Message(message, now)
 			p.hearing.Unlock()
+			p.sounded(time.UnixMicro(now))
 			continue
 		}
 		if fatal := p.text(l, message); fatal != nil {
