@@ -37,9 +37,6 @@ func (r *run) checkAcked(archives []*archive, p *promise) {
 		one := all[id]
 		acked := one.acked()
 		tracks, frames, sent = tracks+1, frames+acked+1, sent+one.seqs
-		if one.err != nil {
-			p.numbers = "" // told by note; whoever lost a session begins anew
-		}
 		for _, a := range archives {
 			parts := a.holding(id)
 			if len(parts) == 0 && acked >= 0 {
@@ -53,26 +50,56 @@ func (r *run) checkAcked(archives []*archive, p *promise) {
 	p.saw("%d seqs said on %d tracks, %d acked, all of them in both recorders", sent, tracks, frames)
 }
 
-// compare holds a track as recorded against what was said, up to the last acked seq, and whatever else was recorded against it too.
+// wrong gathers seqs that break a promise in the same way, so that they are told as ranges.
+type wrong struct {
+	what []string
+	seqs map[string]*frame.Ranges
+}
+
+func (w *wrong) add(what string, seq uint32) {
+	if w.seqs == nil {
+		w.seqs = map[string]*frame.Ranges{}
+	}
+	if w.seqs[what] == nil {
+		w.seqs[what] = new(frame.Ranges)
+		w.what = append(w.what, what)
+	}
+	w.seqs[what].Add(seq, seq)
+}
+
+func (w *wrong) tell(where string, p *promise) {
+	for _, what := range w.what {
+		for r := range w.seqs[what].All() {
+			p.breaks("%s: seqs %d to %d %s", where, r.From, r.To, what)
+		}
+	}
+}
+
+// compare holds a track as recorded against what was said: all that is acked is there, and all that is there was said.
 func (s *said) compare(recorder string, part map[place]recording.Item, acked int64, p *promise) {
-	var missing frame.Ranges
+	var w wrong
 	for seq := int64(0); seq < s.seqs; seq++ {
 		it, there := part[place{s.track, 0, uint32(seq)}]
 		silent := s.silent.Contains(uint32(seq))
 		switch {
 		case !there || it.Kind == recording.Lost:
 			if seq <= acked {
-				missing.Add(uint32(seq), uint32(seq))
+				w.add(fmt.Sprintf("were acked (up to %d) and are not recorded", acked), uint32(seq))
 			}
-		case it.Kind == recording.Silent != silent:
-			p.breaks("%s: seq %d of track %s of %s was said as silence: %v, and is recorded as silence: %v", recorder, seq, s.track, s.speaker, silent, !silent)
+		case silent && it.Kind != recording.Silent:
+			w.add("were said as silence and are recorded as sound", uint32(seq))
+		case !silent && it.Kind == recording.Silent:
+			w.add("were said as sound and are recorded as silence", uint32(seq))
 		case it.Kind == recording.Present && !bytes.Equal(it.Payload, sound(s.key, uint32(seq))):
-			p.breaks("%s: seq %d of track %s of %s is recorded with other bytes than were said", recorder, seq, s.track, s.speaker)
+			w.add("are recorded with other bytes than were said", uint32(seq))
 		}
 	}
-	for gap := range missing.All() {
-		p.breaks("%s: seqs %d to %d of track %s of %s were acked (up to %d) and are not recorded", recorder, gap.From, gap.To, s.track, s.speaker, acked)
+	for at, it := range part {
+		if int64(at.seq) >= s.seqs && it.Kind != recording.Lost {
+			w.add("are recorded and were never said", at.seq)
+		}
 	}
+	w.tell(fmt.Sprintf("%s: track %s of %s", recorder, s.track, s.speaker), p)
 }
 
 // checkGaps holds every manifest against the log: what the log has up to the track's closing is present or silent, all else up to the epoch's
@@ -106,6 +133,8 @@ func gapsOf(where string, t *recording.Track, through uint64, first map[place]co
 		p.breaks("%s has track %s closed, and the log has no closing fact of it", where, t.Track)
 	}
 	end := map[uint8]uint32{}
+	var w wrong
+	defer func() { w.tell(fmt.Sprintf("%s: track %s (closed at %d)", where, t.Track, through), p) }()
 	for _, e := range t.Epochs {
 		end[e.Epoch] = e.Last
 		var gap, silent frame.Ranges
@@ -126,12 +155,16 @@ func gapsOf(where string, t *recording.Track, through uint64, first map[place]co
 			there = there && logged.position <= through
 			it, recorded := part[at]
 			switch {
-			case there == gap.Contains(at.seq):
-				p.breaks("%s: seq %d of track %s: in the log %v (at %d, closed at %d), in a gap %v", where, seq, t.Track, there, logged.position, through, !there)
-			case there && (logged.payload == nil) != silent.Contains(at.seq):
-				p.breaks("%s: seq %d of track %s: silence in the log %v, silence in the manifest %v", where, seq, t.Track, logged.payload == nil, logged.payload != nil)
+			case there && gap.Contains(at.seq):
+				w.add("are in the log and in a gap", at.seq)
+			case !there && !gap.Contains(at.seq):
+				w.add("are not in the log and in no gap", at.seq)
+			case there && logged.payload == nil && !silent.Contains(at.seq):
+				w.add("are silence in the log and not in the manifest", at.seq)
+			case there && logged.payload != nil && silent.Contains(at.seq):
+				w.add("are silence in the manifest and not in the log", at.seq)
 			case there && (!recorded || it.Kind == recording.Lost):
-				p.breaks("%s: seq %d of track %s is in the log at %d, before the closing at %d, and not in a segment", where, seq, t.Track, logged.position, through)
+				w.add("are in the log and in no segment", at.seq)
 			}
 		}
 	}
@@ -140,7 +173,7 @@ func gapsOf(where string, t *recording.Track, through uint64, first map[place]co
 			continue
 		}
 		if last, ok := end[at.epoch]; !ok || at.seq > last {
-			p.breaks("%s: track %s ends before seq %d of epoch %d, which the log has at %d", where, t.Track, at.seq, at.epoch, logged.position)
+			w.add("are in the log behind the track's end in the manifest", at.seq)
 		}
 	}
 	return seqs

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"airloom/internal/subject"
 )
@@ -22,10 +23,15 @@ func freeNode(_ context.Context, c *cluster, f fault) error {
 	return errors.Join(c.disk(f.on[0]).free(), node.kill(), node.start())
 }
 
-// flip damages the audio log as one server has it: kill, one to three bits in its block files, and (by the undoing) start. It happens to one server
-// in a run at most: with two of three copies damaged nobody could promise anything.
+// flip damages the audio log as one server has it: stop, one to three bits in its block files, and (by the undoing) start. It happens to one server
+// in a run at most: with two of three copies damaged nobody could promise anything. A server that was stopped in order believes its index of the
+// blocks when it comes up, one that was killed reads them: each sees the damage at another time.
 func flip(_ context.Context, c *cluster, f fault) error {
-	if err := c.named(f.on[0]).kill(); err != nil {
+	stop := func(p *process) error { return p.stop(30 * time.Second) }
+	if f.amount/3%2 == 0 {
+		stop = (*process).kill
+	}
+	if err := stop(c.named(f.on[0])); err != nil {
 		return err
 	}
 	var store string

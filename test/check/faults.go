@@ -67,8 +67,9 @@ func (r *run) suffer(ctx context.Context, s *schedule) error {
 
 func (r *run) inflict(ctx context.Context, f fault) error {
 	r.note("%s %v for %.2fs", f.kind.name, f.on, f.lasts.Seconds())
+	began := time.Now()
 	err := f.kind.do(ctx, r.cluster, f)
-	pause(ctx, f.lasts)
+	pause(ctx, f.lasts-time.Since(began))
 	err = errors.Join(err, f.kind.undo(context.WithoutCancel(ctx), r.cluster, f))
 	r.note("%s %v is over", f.kind.name, f.on)
 	return err

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -40,6 +41,8 @@ type run struct {
 
 	speakers  []*speaker
 	listeners []*listener
+	rewinders []*rewinder
+	echoes    bool // some fault says live packets again
 
 	mu       sync.Mutex
 	timeline []string
@@ -128,6 +131,13 @@ func (r *run) live(ctx context.Context, schedule *schedule) (*findings, error) {
 		r.listeners = append(r.listeners, l)
 		people.Go(func() error { return l.listen(peopleCtx, leave) })
 	}
+	r.echoes = slices.ContainsFunc(schedule.faults, func(f fault) bool { return f.kind.name == "echo" })
+	for i := range r.cfg.Rewinders {
+		name := fmt.Sprintf("rewinder%d", i+1)
+		w := &rewinder{run: r, name: name, room: roomOf(i), dice: dice(r.cfg.Seed, name)}
+		r.rewinders = append(r.rewinders, w)
+		people.Go(func() error { return w.rewind(peopleCtx) })
+	}
 	var once sync.Once
 	goHome := func() { once.Do(func() { close(leave) }) }
 	defer func() {
@@ -139,8 +149,8 @@ func (r *run) live(ctx context.Context, schedule *schedule) (*findings, error) {
 	if err == nil {
 		err = r.heal(ctx)
 	}
-	if err == nil && !pause(ctx, 3*time.Second) {
-		err = ctx.Err()
+	if err == nil {
+		err = r.rewindCalmly(ctx)
 	}
 	close(hush)
 	if spoken := speaking.Wait(); err == nil {
@@ -151,6 +161,26 @@ func (r *run) live(ctx context.Context, schedule *schedule) (*findings, error) {
 	}
 	r.note("all is said")
 	return found, r.examine(ctx, found, func() error { goHome(); return people.Wait() })
+}
+
+// rewindCalmly has everybody who rewinds come from the start and from a while ago to the live edge, now that nothing is in the way.
+func (r *run) rewindCalmly(ctx context.Context) error {
+	if !pause(ctx, time.Second) { // the sockets of before have left
+		return ctx.Err()
+	}
+	var all errgroup.Group
+	for i, w := range r.rewinders {
+		all.Go(func() error {
+			from, rate := "start", 16
+			if i%2 == 1 {
+				from, rate = "-15s", 8
+			}
+			return w.calmly(ctx, from, rate)
+		})
+	}
+	err := all.Wait()
+	r.note("those who rewind are live")
+	return err
 }
 
 // rooms are where people meet.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"airloom/internal/frame"
@@ -21,12 +22,21 @@ type said struct {
 	silent  frame.Ranges // seqs sent as silence
 	seqs    int64        // given to the participant
 	out     *participant.Speaker
-	ended   bool  // End went well: all is acked
-	err     error // why the track was over before its speaker wished it
+	over    atomic.Int64 // when its speaker was done with it, ns since 1970; 0: not yet
+	ended   bool         // End went well: all is acked
+	err     error        // why the track was over before its speaker wished it
 }
 
 // acked is the highest seq that the speaker saw acked, -1 for none.
 func (s *said) acked() int64 { return s.out.Stats().Acked }
+
+// overAt is when the track was over, far in the future for one that goes on.
+func (s *said) overAt() time.Time {
+	if ns := s.over.Load(); ns != 0 {
+		return time.Unix(0, ns)
+	}
+	return time.Now().Add(time.Hour)
+}
 
 // speaker joins a room again and again and speaks tracks of unique frames. What it does when follows from its dice.
 type speaker struct {
@@ -124,6 +134,7 @@ func (s *speaker) track(ctx context.Context, p *participant.Participant, out *pa
 		cancel()
 		one.ended, one.err = err == nil, err
 	}
+	one.over.Store(time.Now().UnixNano())
 	return stopped
 }
 
