@@ -42,13 +42,15 @@ type hub struct {
 
 	mu       sync.Mutex // guards all below; never held during I/O
 	state    *room.State
+	whole    uint64   // up to this position the log has no event that the fold has not: see prove
+	heard    []uint64 // positions of events folded behind that, as they were heard
 	folding  bool // events are held until the log has been read
 	held     []*room.Event
 	moved    chan struct{} // closed and made anew whenever the fold moves on
 	conns    map[*conn]struct{}
 	sessions map[string]*session
 	leased   map[*track]struct{} // tracks of this edge whose packs go into the log
-	speaking map[string]int64 // track -> monotonic ns of the last word that it speaks
+	speaking map[string]int64    // track -> monotonic ns of the last word that it speaks
 	touched  map[string]struct{}
 	pending  bool  // a roster message is due
 	broken   error // an event did not decode: the fold stands still, and nobody is told what may be untrue
@@ -93,7 +95,7 @@ func (h *hub) fold(ctx context.Context) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err == nil {
-		h.state = state
+		h.state, h.whole, h.heard = state, state.Position, nil
 	}
 	held := h.held
 	h.held, h.folding = nil, false
@@ -230,7 +232,7 @@ func (h *hub) apply(e *room.Event) {
 	for _, id := range touches {
 		h.touched[id] = struct{}{}
 	}
-	h.state.Apply(e)
+	h.note(e)
 	close(h.moved)
 	h.moved = make(chan struct{})
 	if now := h.state.Info(); now != info {
@@ -247,6 +249,15 @@ func (h *hub) apply(e *room.Event) {
 		h.tellRosterSoon()
 	}
 	h.react(e, touches)
+}
+
+// note folds an event that was heard. What was missed before it does not show: see prove. The caller holds mu.
+func (h *hub) note(e *room.Event) {
+	h.state.Apply(e)
+	h.heard = append(h.heard, e.Position)
+	if len(h.heard) > maxHeld {
+		h.edge.refoldSoon(h)
+	}
 }
 
 func (h *hub) info() room.Info {

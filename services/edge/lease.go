@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"airloom/internal/room"
@@ -48,18 +49,18 @@ func (e *Edge) keepLeases(ctx context.Context) {
 		case <-ticker.C:
 		}
 		for _, h := range e.openHubs() {
-			h.renewSoon()
+			h.renewSoon(false)
 		}
 	}
 }
 
-// renewSoon asks the leader in the background, unless nobody needs it or it is being asked.
-func (h *hub) renewSoon() {
+// renewSoon asks the leader in the background, unless it is being asked or, where that is not wanted in any case, nobody needs it.
+func (h *hub) renewSoon(anyway bool) {
 	h.mu.Lock()
 	needed := len(h.leased) > 0
 	kept := h.state.Settings.Keep != room.KeepNone
 	h.mu.Unlock()
-	if !needed || !kept && h.edge.outbox.empty() || !h.renewing.CompareAndSwap(false, true) {
+	if !anyway && (!needed || !kept && h.edge.outbox.empty()) || !h.renewing.CompareAndSwap(false, true) {
 		return
 	}
 	started := h.edge.background(func(ctx context.Context) {
@@ -83,22 +84,19 @@ func (h *hub) renew(ctx context.Context) {
 	if err != nil {
 		return // the log is away: acks wait
 	}
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	if err := h.waitFor(ctx, last); err != nil {
-		if h.edge.ctx.Err() == nil {
-			h.edge.refoldSoon(h)
-		}
-		return
+	switch err := h.prove(ctx, last); {
+	case err == nil:
+		h.agree(asked, last)
+	case errors.Is(err, errMissed) && h.edge.ctx.Err() == nil:
+		h.edge.refoldSoon(h)
 	}
-	h.agree(asked, last)
 }
 
 // agree extends the leases of the tracks that the fold, which has all that the leader had when it was asked, knows as open. Of those that
 // are over it forgets what the log has closed; what is not closed yet goes on waiting for that.
 func (h *hub) agree(asked moment, last uint64) {
 	h.mu.Lock()
-	if h.folding || h.broken != nil || h.state.Position < last || !asked.within(h.edge.limits.lease) {
+	if h.folding || h.broken != nil || h.whole < last || !asked.within(h.edge.limits.lease) {
 		h.mu.Unlock()
 		return
 	}

@@ -62,9 +62,9 @@ func TestNothingIsAckedBehindTheClosing(t *testing.T) {
 	if n := s.speaker.acked(tr.id, 0); n != -1 {
 		t.Fatalf("acked up to %d, and no recording has it", n)
 	}
-	h.renewSoon() // the process goes on: it finds that it missed something
+	h.renewSoon(false) // the process goes on: it finds that it missed something
 	s.speaker.endsWith(1012)
-	h.renewSoon()
+	h.renewSoon(false)
 	until(t, "forgotten", s.outbox.empty)
 	if n := s.speaker.acked(tr.id, 0); n != -1 {
 		t.Fatalf("acked up to %d, and no recording has it", n)
@@ -83,7 +83,7 @@ func TestAcksWaitForTheLease(t *testing.T) {
 	if n := s.speaker.acked(tr.id, 0); n != -1 {
 		t.Fatalf("acked up to %d without a lease", n)
 	}
-	s.hub("hall").renewSoon()
+	s.hub("hall").renewSoon(false)
 	s.speaker.waitAck(tr.id, 0, 9)
 	if n := s.logged(); n != 10 {
 		t.Errorf("%d frames are in the log: what is stored is not sent again", n)

@@ -2,9 +2,12 @@ package edge
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"airloom/internal/room"
 )
 
 // refoldSoon asks for the room to be folded anew: an event was missed.
@@ -39,7 +42,7 @@ func (e *Edge) mend(ctx context.Context) {
 				e.refold(ctx, h)
 			}
 		case <-audit.C:
-			e.audit(ctx)
+			e.audit()
 		}
 	}
 }
@@ -64,20 +67,56 @@ func (e *Edge) openHubs() []*hub {
 	return hubs
 }
 
-// audit compares each fold with the log's leader. An event that is just on its way looks like a missed one, so a
-// difference counts only if the fold has not got there two seconds later.
-func (e *Edge) audit(ctx context.Context) {
+// audit compares each fold with the log.
+func (e *Edge) audit() {
 	for _, h := range e.openHubs() {
-		last, err := e.log.LastPosition(ctx, h.name)
-		if err != nil {
-			return // the log is away: nothing to compare with
-		}
-		e.background(func(ctx context.Context) {
-			ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-			defer cancel()
-			if err := h.waitFor(ctx, last); err != nil && e.ctx.Err() == nil {
-				e.refoldSoon(h)
-			}
-		})
+		h.renewSoon(true)
 	}
+}
+
+var errMissed = errors.New("an event was missed")
+
+// prove holds the fold against the log: it has every event up to last, by the leader's word the newest. That its position is as high
+// is not enough, an event between two that were heard may have been missed; so what was heard is compared with what the log has,
+// once. An event that is just on its way looks like a missed one, so it waits for that a little.
+func (h *hub) prove(ctx context.Context, last uint64) error {
+	soon, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	if err := h.waitFor(soon, last); err != nil {
+		return errMissed
+	}
+	h.mu.Lock()
+	whole := h.whole
+	h.mu.Unlock()
+	if whole >= last {
+		return nil
+	}
+	var logged []uint64
+	err := h.edge.log.Events(ctx, h.name, whole, func(e *room.Event) error {
+		logged = append(logged, e.Position)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if !h.compare(last, logged) {
+		return errMissed
+	}
+	return nil
+}
+
+// compare says whether all events that are logged behind what was whole before, up to last, have been folded.
+func (h *hub) compare(last uint64, logged []uint64) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, position := range logged {
+		if position > last || position <= h.whole {
+			continue
+		}
+		if len(h.heard) == 0 || h.heard[0] != position {
+			return false
+		}
+		h.whole, h.heard = position, h.heard[1:]
+	}
+	return true
 }

@@ -15,8 +15,11 @@ var tracer = otel.Tracer("airloom/edge")
 
 var start = time.Now()
 
-// nanotime is a monotonic clock in ns.
-func nanotime() int64 { return int64(time.Since(start)) }
+// epochNano keeps nanotime above zero, which stands for "never" in many places, also where virtual time begins decades before start.
+const epochNano = 1 << 61
+
+// nanotime is a monotonic clock in ns. Only differences mean something.
+func nanotime() int64 { return int64(time.Since(start)) + epochNano }
 
 // metrics are plain counters on the hot path; OpenTelemetry reads them when it collects.
 type metrics struct {

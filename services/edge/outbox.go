@@ -43,10 +43,11 @@ func (p *pack) underWay() bool { return p.sent != 0 && p.position == 0 }
 // outbox brings packs into the log: at least once, in any order, until each is acked. It is bounded; what does not fit
 // is forgotten and asked of the speaker again when the log is back.
 type outbox struct {
-	log     carrier
-	inbox   string // replies arrive on <inbox>.<pack id>
-	metrics *metrics
-	tell    func(away bool)
+	log      carrier
+	inbox    string // replies arrive on <inbox>.<pack id>
+	metrics  *metrics
+	tell     func(away bool)
+	perTrack int // packs of one track that may wait
 
 	mu      sync.Mutex // guards all below
 	next    uint64
@@ -61,7 +62,7 @@ type outbox struct {
 
 func newOutbox(log carrier, edge string, m *metrics, tell func(away bool)) *outbox {
 	return &outbox{
-		log: log, inbox: bus.Edge.InboxPrefix() + "." + edge, metrics: m, tell: tell,
+		log: log, inbox: bus.Edge.InboxPrefix() + "." + edge, metrics: m, tell: tell, perTrack: outboxTrack,
 		waiting: map[uint64]*pack{}, perTrk: map[*track]int{}, held: map[*track]int{}, gone: make(chan struct{}),
 	}
 }
@@ -69,7 +70,7 @@ func newOutbox(log carrier, edge string, m *metrics, tell func(away bool)) *outb
 // add takes a pack over. It returns false, and forgets the pack, when there is no room for it.
 func (o *outbox) add(p *pack) bool {
 	o.mu.Lock()
-	if o.perTrk[p.track] >= outboxTrack || o.bytes+len(p.data) > outboxBytes {
+	if o.perTrk[p.track] >= o.perTrack || o.bytes+len(p.data) > outboxBytes {
 		o.mu.Unlock()
 		o.metrics.drop("outbox_full")
 		return false
@@ -124,7 +125,7 @@ func (o *outbox) forget(p *pack) {
 func (o *outbox) hasRoom(t *track) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return !o.away && o.perTrk[t] <= outboxTrack/2 && o.bytes <= outboxBytes/2
+	return !o.away && o.perTrk[t] <= o.perTrack/2 && o.bytes <= outboxBytes/2
 }
 
 // has says whether packs of a track wait.

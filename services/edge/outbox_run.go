@@ -33,9 +33,9 @@ func (b busCarrier) Replies(subject string, f func(*nats.Msg)) (stop func(), err
 
 // run hears the log's answers and sends again what was not acked, until ctx ends.
 func (o *outbox) run(ctx context.Context) error {
-	stop, err := o.log.Replies(o.inbox+".*", o.answer)
+	stop, err := o.hear()
 	if err != nil {
-		return fmt.Errorf("subscribe to the log's acks: %w", err)
+		return err
 	}
 	defer stop()
 	ticker := time.NewTicker(100 * time.Millisecond)
@@ -48,6 +48,15 @@ func (o *outbox) run(ctx context.Context) error {
 			o.retry(nanotime())
 		}
 	}
+}
+
+// hear takes the log's answers until stop is called.
+func (o *outbox) hear() (stop func(), err error) {
+	stop, err = o.log.Replies(o.inbox+".*", o.answer)
+	if err != nil {
+		return nil, fmt.Errorf("subscribe to the log's acks: %w", err)
+	}
+	return stop, nil
 }
 
 // retry sends what is due, oldest first, and notices when the log goes away and comes back.

@@ -178,7 +178,7 @@ func (s *session) addTrack(t *track) bool {
 		s.edge.dropTrack(t)
 		return false
 	}
-	s.hub.renewSoon() // before its first pack is stored
+	s.hub.renewSoon(false) // before its first pack is stored
 	return true
 }
 

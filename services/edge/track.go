@@ -18,6 +18,7 @@ const (
 	packEvery   = 200 * time.Millisecond
 	maxJump     = 30 * frame.SampleRate // samples of a hole in live frames
 	maxSkew     = 10 * frame.SampleRate // samples a timestamp may be off
+	maxBurst    = 10                    // seconds of live frames at once: what a frozen edge finds before its speakers give it up
 	voiceHold   = 500 * time.Millisecond
 	voiceRepeat = time.Second
 	maxHoles    = 1000 // ranges of one epoch: a speaker that makes more is up to no good
@@ -75,13 +76,13 @@ type epochLog struct {
 func newTrack(s *session, info room.TrackInfo) *track {
 	e, region, name := s.edge, s.edge.cfg.Region, s.hub.name
 	unit := uint8(info.FrameMS / 2.5)
-	perSecond := 1.25 * 400 / float64(max(unit, 1))
+	perSecond := 400 / float64(max(unit, 1))
 	t := &track{
 		edge: e, id: info.Track, handle: info.Handle, name: info.Name, session: s, epoch: info.Epoch, unit: unit,
 		liveSubject: subject.Live(region, name, info.Track), logSubject: subject.Log(region, name, info.Track),
 		speakSubject: subject.Speaking(region, name, info.Track),
-		epochs:       map[uint8]*epochLog{info.Epoch: newEpochLog(-1)},
-		limiter:      rate.NewLimiter(rate.Limit(perSecond), int(5*perSecond)),
+		epochs:       map[uint8]*epochLog{info.Epoch: newEpochLog(-1)}, liveAt: nanotime(),
+		limiter: rate.NewLimiter(rate.Limit(1.25*perSecond), int(maxBurst*perSecond)),
 	}
 	t.newBuilder()
 	return t
