@@ -13,6 +13,8 @@ type doctorCmd struct {
 	NATS   string `name:"nats" help:"Check this NATS too (URL)."`
 	URL    string `name:"url" help:"Check this edge too (URL)."`
 	JSON   bool   `name:"json" help:"Print one object."`
+
+	Monitors []string `name:"nats-monitor" placeholder:"URL,..." help:"Check how these nats-servers sync: addresses of their monitoring ports, as http://127.0.0.1:8222."`
 }
 
 // Help is printed below the flags.
@@ -42,6 +44,9 @@ func (c *doctorCmd) Run(p *program) error {
 	}
 	if c.NATS != "" {
 		findings = append(findings, checkNATS(ctx, c.NATS))
+	}
+	for _, monitor := range c.Monitors {
+		findings = append(findings, checkSync(ctx, monitor))
 	}
 	if c.URL != "" {
 		findings = append(findings, checkEdge(ctx, c.URL)...)

@@ -127,7 +127,7 @@ func checkNATS(ctx context.Context, url string) finding {
 		return f
 	}
 	f.OK, f.Found = true, fmt.Sprintf("nats-server %s with JetStream", connected.Conn().ConnectedServerVersion())
-	f.Todo = "It does not tell how it syncs: see that its jetstream block says `sync_interval: always`, or an ack does not mean that it is on disk."
+	f.Todo = "See that its jetstream block says `sync_interval: always`, or an ack does not mean that it is on disk; --nats-monitor checks that."
 	return f
 }
 

@@ -70,7 +70,7 @@ var installations = map[string]func(*testing.T) installation{"up": upHere, "apar
 
 // With `keep: none` no frame reaches a disk: not the log, not a recording, not a temporary file, not a line of a log. That
 // the search would find one is shown by a room beside it that records.
-func TestKeepNoneReachesNoDisk(t *testing.T) {
+func TestKeepNoneLeavesNothingOnDisk(t *testing.T) {
 	t.Parallel()
 	const last = 149
 	for name, begin := range installations {

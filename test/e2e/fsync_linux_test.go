@@ -10,7 +10,7 @@ import (
 
 // Acked means fsynced: of packs that are published one after the other, each waiting for its ack, every one has an fsync of the
 // audio log's files that returned before its ack was sent.
-func TestAckFollowsItsFsync(t *testing.T) {
+func TestEveryAckIsBehindAnFsync(t *testing.T) {
 	const packs, frames = 30, 10
 	p := startTraced(t, "up under strace", "fsync,fdatasync,write,writev,sendto,sendmsg", airloom,
 		"up", "--data", filepath.Join(t.TempDir(), "data"), "--listen", "127.0.0.1:0")
