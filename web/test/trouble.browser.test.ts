@@ -1,6 +1,6 @@
 // What goes wrong, and the words for it; what comes back by itself.
-import { type Server, type Socket, connect, createServer } from 'node:net'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { cable } from './cable'
 import { type Edge, startEdge } from './harness.mjs'
 import { type Person, arrive, goLive, listen, loudness, rosterUntil, session } from './people'
 
@@ -20,38 +20,6 @@ async function someone(name: string, voice?: number, options: Parameters<typeof 
   const person = await arrive(name, voice, options)
   people.push(person)
   return person
-}
-
-/** A cable that can be cut: TCP through here to the edge. */
-async function cable(to: string): Promise<{ url: string; cut(): void; mend(): Promise<void>; close(): void }> {
-  const port = Number(new URL(to).port)
-  const open = new Set<Socket>()
-  const make = (): Server =>
-    createServer((near) => {
-      const far = connect(port, '127.0.0.1')
-      for (const socket of [near, far]) {
-        open.add(socket)
-        socket.on('error', () => {})
-        socket.on('close', () => (near.destroy(), far.destroy(), open.delete(socket)))
-      }
-      near.pipe(far).pipe(near)
-    })
-  let server = make()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const at = (server.address() as { port: number }).port
-  const cut = () => {
-    server.close()
-    for (const socket of open) socket.destroy()
-  }
-  return {
-    url: `http://127.0.0.1:${at}`,
-    cut,
-    mend: () => {
-      server = make()
-      return new Promise<void>((resolve) => server.listen(at, '127.0.0.1', resolve))
-    },
-    close: cut,
-  }
 }
 
 test('what is kept is shown before the microphone opens', async () => {

@@ -7,7 +7,9 @@ const tone = (start: number, hz: number) => Float32Array.from({ length: FRAME },
 
 function collect(): { stretch: Stretch; out: Stretched[]; sound: () => Float32Array } {
   const out: Stretched[] = []
-  const stretch = new Stretch((block) => out.push(block))
+  // As a port takes them: what is given away is gone.
+  const taken = (block: Stretched) => structuredClone(block, { transfer: block.channels.map((channel) => channel.buffer as ArrayBuffer) })
+  const stretch = new Stretch((block) => out.push(taken(block)))
   const sound = () => {
     const all = new Float32Array(out.reduce((sum, b) => sum + b.channels[0]!.length, 0))
     let at = 0

@@ -98,8 +98,9 @@ export class Stretch {
   }
 
   #give(channels: Float32Array[]): void {
-    this.emit({ start: this.#out, channels })
-    this.#out += channels[0]!.length
+    const start = this.#out
+    this.#out += channels[0]!.length // before it is given away: the taker may detach it
+    this.emit({ start, channels })
   }
 
   #stretch(): void {

@@ -10,7 +10,7 @@ import { type Packet, decodeMessage } from '../wire/packet'
 const EARLY_PACKETS = 25
 const EARLY_TRACKS = 32
 /** As often as the past is looked at for what is due. */
-const TICK_MS = 20
+const TICK_MS = 10
 
 export class Listening {
   #receivers = new Map<number, TrackReceiver>()
