@@ -3,6 +3,7 @@ package eventlog
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"airloom/internal/bus"
 	"airloom/internal/room"
@@ -16,15 +17,20 @@ func (l *Log) Follow(ctx context.Context, after uint64, caughtUp func(), fn func
 	if caughtUp == nil {
 		caughtUp = func() {}
 	}
+	stand, err := l.Stand(ctx)
+	if err != nil {
+		return fmt.Errorf("follow events: %w", err)
+	}
 	tail, err := bus.OpenWhole(ctx, l.bus.JetStream(), subject.EventStream(l.region), after, l.logger, l.hole)
 	if err != nil {
 		return fmt.Errorf("follow events of %s: %w: %w", l.region, ErrAway, err)
 	}
 	defer tail.Stop()
-	if tail.Pending == 0 {
-		caughtUp()
-	}
-	for seen := uint64(0); ; {
+	for at := after; ; {
+		if at >= stand.Last {
+			caughtUp()
+			stand.Last = math.MaxUint64
+		}
 		msg, err := tail.Next()
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -39,9 +45,7 @@ func (l *Log) Follow(ctx context.Context, after uint64, caughtUp func(), fn func
 		if err := fn(e); err != nil {
 			return err
 		}
-		if seen++; seen == tail.Pending {
-			caughtUp()
-		}
+		at = msg.Position
 	}
 }
 

@@ -46,14 +46,18 @@ func (l *Log) LastPosition(ctx context.Context, name string) (uint64, error) {
 
 // Load gives a room as it is now: its snapshot and the events behind it, or the fold of all its events.
 func (l *Log) Load(ctx context.Context, name string) (*room.State, error) {
-	state, _, err := l.load(ctx, name)
+	state, _, err := l.load(ctx, name, 0)
 	return state, err
 }
 
-func (l *Log) load(ctx context.Context, name string) (*room.State, stored, error) {
+// load is Load up to a position (0: the newest there is). A snapshot that reaches further is given as it is.
+func (l *Log) load(ctx context.Context, name string, upTo uint64) (*room.State, stored, error) {
 	last, was, err := l.begin(ctx, name)
 	if err != nil {
 		return nil, was, err
+	}
+	if upTo != 0 {
+		last = min(last, max(upTo, was.position))
 	}
 	if was.state != nil {
 		err := l.behind(ctx, was.state, last, nil)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -13,15 +14,18 @@ import (
 	"airloom/internal/subject"
 )
 
-const markVersion = 1
+const (
+	markVersion = 1
+	askedAtOnce = 500 // subjects of a direct read, of which a server takes 1,024
+)
 
 // Mark says that the snapshots of a region, together with the events behind Position, hold everything: every room with an event up to
 // there has a snapshot that holds it.
 type Mark struct {
 	Version  int       `json:"version"`
 	Position uint64    `json:"position"`
-	Rooms    int       `json:"rooms"`   // snapshots there are at least; with fewer some were lost
-	Created  time.Time `json:"created"` // when the event stream was made: another one has other positions
+	Messages int       `json:"messages"` // that the snapshots consist of; where there are fewer some were purged
+	Created  time.Time `json:"created"`  // when the event stream was made: another one has other positions
 	Clock    Clock     `json:"clock"`
 
 	seq uint64 // of the mark in the stream of snapshots
@@ -84,22 +88,32 @@ func (l *Log) readMark(ctx context.Context) (m Mark, err error) {
 	return m, nil
 }
 
-// WriteMark stores a mark, if none that is there reaches further. The stream's stand at the time fills in the rest of it.
-func (l *Log) WriteMark(ctx context.Context, position uint64, rooms int) error {
+// ErrPurged says that there are fewer snapshots than there were: a mark would promise what is not there any more.
+var ErrPurged = errors.New("snapshots were purged")
+
+// WriteMark stores a mark up to a position, if none that is there reaches further. The caller knows that there were as many messages
+// of snapshots as it says; how many there are now is returned. Errors: ErrPurged, ErrConflict, ErrAway.
+func (l *Log) WriteMark(ctx context.Context, position uint64, messages int) (int, error) {
 	stand, err := l.Stand(ctx)
 	if err != nil {
-		return err
+		return messages, err
 	}
 	was, err := l.readMark(ctx)
 	if err != nil {
-		return err
+		return messages, err
 	}
-	m := Mark{Version: markVersion, Position: position, Rooms: rooms, Created: stand.Created, Clock: stand.Clock}
+	m := Mark{Version: markVersion, Position: position, Created: stand.Created, Clock: stand.Clock, seq: was.seq}
+	if m.Messages, err = l.countSnapshots(ctx, was); err != nil {
+		return messages, err
+	}
+	if m.Messages < messages {
+		return m.Messages, fmt.Errorf("write the mark of the snapshots: %w: there are %d messages, there were %d", ErrPurged, m.Messages, messages)
+	}
 	if was.Created.Equal(m.Created) {
 		if was.Position > position {
-			return nil
+			return m.Messages, nil
 		}
-		m.Rooms = max(m.Rooms, was.Rooms) // a room's snapshot is there for good
+		m.Messages = max(m.Messages, was.Messages)
 	}
 	if m.Clock.Since.IsZero() {
 		m.Clock.Since = stand.Now
@@ -107,13 +121,57 @@ func (l *Log) WriteMark(ctx context.Context, position uint64, rooms int) error {
 			m.Clock.Since = was.Clock.Since
 		}
 	}
+	if m == was {
+		return m.Messages, nil
+	}
 	body, err := json.Marshal(m)
 	if err != nil {
-		return fmt.Errorf("write the mark of the snapshots: %w", err)
+		return m.Messages, fmt.Errorf("write the mark of the snapshots: %w", err)
 	}
 	if _, err = l.bus.JetStream().Publish(ctx, subject.SnapshotMark(l.region), body,
 		jetstream.WithExpectLastSequencePerSubject(was.seq), jetstream.WithRetryAttempts(0)); err != nil {
-		return fmt.Errorf("write the mark of the snapshots: %w", classify(err))
+		return m.Messages, fmt.Errorf("write the mark of the snapshots: %w", classify(err))
 	}
-	return nil
+	return m.Messages, nil
+}
+
+// countSnapshots is how many messages the snapshots consist of. None ever goes but by a purge.
+func (l *Log) countSnapshots(ctx context.Context, mark Mark) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, snapshotPatience)
+	defer cancel()
+	stream, err := l.bus.JetStream().Stream(ctx, subject.SnapshotStream(l.region))
+	if err != nil {
+		return 0, fmt.Errorf("count snapshots: %w: %w", ErrAway, err)
+	}
+	n := int(stream.CachedInfo().State.NumSubjects)
+	if mark.seq != 0 {
+		n--
+	}
+	return max(0, n), nil
+}
+
+// StoredAt says when the event stream took the newest event of each session of a room, by the clock of the server that led it then.
+// Those without an event are left out.
+func (l *Log) StoredAt(ctx context.Context, name string, sessions []string) (map[string]time.Time, error) {
+	times := make(map[string]time.Time, len(sessions))
+	for some := range slices.Chunk(sessions, askedAtOnce) {
+		subjects := make([]string, len(some))
+		for i, session := range some {
+			subjects[i] = subject.Event(l.region, name, "session", session)
+		}
+		messages, err := jetstreamext.GetLastMsgsFor(ctx, l.bus.JetStream(), subject.EventStream(l.region), subjects)
+		if err != nil {
+			return nil, fmt.Errorf("ask when events of %s were stored: %w: %w", name, ErrAway, err)
+		}
+		for msg, err := range messages {
+			if errors.Is(err, jetstreamext.ErrNoMessages) {
+				break
+			}
+			if err != nil {
+				return nil, fmt.Errorf("ask when events of %s were stored: %w: %w", name, ErrAway, err)
+			}
+			times[subject.Parse(msg.Subject).ID] = msg.Time
+		}
+	}
+	return times, nil
 }

@@ -43,12 +43,12 @@ func (l *Log) Snapshots(ctx context.Context) (Region, error) {
 		l.logger.Warn("the snapshots are of another event stream: folding from the beginning", "region", l.region, "their", mark.Created, "stream", stand.Created)
 		return Region{}, nil
 	}
-	heads, err := l.heads(ctx, mark.seq)
+	heads, messages, err := l.heads(ctx, mark.seq)
 	if err != nil {
 		return Region{}, err
 	}
-	if len(heads) < mark.Rooms {
-		l.logger.Warn("snapshots are missing: folding from the beginning", "region", l.region, "there", len(heads), "expected", mark.Rooms)
+	if messages < mark.Messages {
+		l.logger.Warn("snapshots are missing: folding from the beginning", "region", l.region, "messages", messages, "expected", mark.Messages)
 		return Region{}, nil
 	}
 	rooms, err := l.restore(ctx, heads)
@@ -66,25 +66,27 @@ type packed struct {
 
 // heads reads the stream of snapshots up to the mark at least. A replica that lags gives older ones; but whichever replica gives the
 // mark has all that was stored before it, and what is newer comes later and wins.
-func (l *Log) heads(ctx context.Context, mark uint64) (map[string]*packed, error) {
-	all := map[string]*packed{}
+func (l *Log) heads(ctx context.Context, mark uint64) (all map[string]*packed, messages int, err error) {
+	all = map[string]*packed{}
 	for at := uint64(0); at < mark; {
 		before := at
 		if err := l.headsBehind(ctx, &at, all); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		if at == before { // the replica has not got the mark yet
 			if err := pause(ctx, 20*time.Millisecond); err != nil {
-				return nil, fmt.Errorf("read snapshots: %w: %w", ErrAway, err)
+				return nil, 0, fmt.Errorf("read snapshots: %w: %w", ErrAway, err)
 			}
 		}
 	}
 	for name, p := range all {
-		if p.first == nil {
+		if messages += len(p.parts); p.first != nil {
+			messages++
+		} else {
 			delete(all, name)
 		}
 	}
-	return all, nil
+	return all, messages, nil
 }
 
 func (l *Log) headsBehind(ctx context.Context, at *uint64, all map[string]*packed) error {

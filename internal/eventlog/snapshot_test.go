@@ -68,7 +68,7 @@ func load(t *testing.T, log *eventlog.Log, name string) *room.State {
 
 func snap(t *testing.T, log *eventlog.Log, name string) eventlog.Snapped {
 	t.Helper()
-	done, err := log.WriteSnapshot(t.Context(), name)
+	done, err := log.WriteSnapshot(t.Context(), name, 0, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func TestLoadGoesOnFromTheSnapshot(t *testing.T) {
 		t.Error("a snapshot of a room without events")
 	}
 	appendAll(t, log, "hall", joins(0, 5)...)
-	if done := snap(t, presence, "hall"); !done.Written || !done.First || done.Events != 5 {
+	if done := snap(t, presence, "hall"); !done.Written || done.Events != 5 {
 		t.Errorf("first snapshot: %+v", done)
 	}
 	if done := snap(t, presence, "hall"); done.Written || done.Events != 5 {
@@ -107,7 +107,7 @@ func TestLoadGoesOnFromTheSnapshot(t *testing.T) {
 	if got, want := load(t, log, "hall"), fold(t, log, "hall"); !reflect.DeepEqual(got, want) || len(got.Sessions) != 9 {
 		t.Errorf("loaded %+v, folded %+v", got, want)
 	}
-	if done := snap(t, presence, "hall"); !done.Written || done.First {
+	if done := snap(t, presence, "hall"); !done.Written {
 		t.Errorf("second snapshot: %+v", done)
 	}
 	if log.PassedOver()+presence.PassedOver() != 0 {
@@ -209,8 +209,11 @@ func TestRow85SnapshotsOfAnotherStreamAreNotBelieved(t *testing.T) {
 	admin := connect(t, server, bus.Admin)
 	appendAll(t, log, "hall", joins(0, 3)...)
 	snap(t, presence, "hall")
-	if err := presence.WriteMark(t.Context(), 3, 1); err != nil {
-		t.Fatal(err)
+	if n, err := presence.WriteMark(t.Context(), 3, 1); err != nil || n != 1 {
+		t.Fatal(n, err)
+	}
+	if n, err := presence.WriteMark(t.Context(), 3, 2); !errors.Is(err, eventlog.ErrPurged) || n != 1 {
+		t.Fatal(n, err)
 	}
 	if region, err := presence.Snapshots(t.Context()); err != nil || len(region.Rooms) != 1 || region.Mark.Position != 3 {
 		t.Fatalf("region %+v, %v", region, err)
@@ -268,7 +271,7 @@ func TestLargeSnapshotsHaveParts(t *testing.T) {
 		wg.Go(func() {
 			for n := range 3 {
 				appendAll(t, log, "hall", joins(20_000+i*100+n, 20_001+i*100+n)...)
-				if _, err := w.WriteSnapshot(t.Context(), "hall"); err != nil && !errors.Is(err, eventlog.ErrConflict) {
+				if _, err := w.WriteSnapshot(t.Context(), "hall", 0, 0); err != nil && !errors.Is(err, eventlog.ErrConflict) {
 					t.Error(err)
 				}
 			}
@@ -345,7 +348,7 @@ func TestOneOfTwoSnapshotsIsStored(t *testing.T) {
 		var wg sync.WaitGroup
 		for _, w := range logs {
 			wg.Go(func() {
-				if _, err := w.WriteSnapshot(t.Context(), "hall"); err != nil && !errors.Is(err, eventlog.ErrConflict) {
+				if _, err := w.WriteSnapshot(t.Context(), "hall", 0, 0); err != nil && !errors.Is(err, eventlog.ErrConflict) {
 					t.Error(err)
 				}
 			})
@@ -365,7 +368,7 @@ func TestAnEdgeCannotWriteSnapshots(t *testing.T) {
 	appendAll(t, log, "hall", joins(0, 1)...)
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
-	if _, err := log.WriteSnapshot(ctx, "hall"); !errors.Is(err, eventlog.ErrAway) {
+	if _, err := log.WriteSnapshot(ctx, "hall", 0, 0); !errors.Is(err, eventlog.ErrAway) {
 		t.Errorf("WriteSnapshot = %v, want a denied publish", err)
 	}
 }

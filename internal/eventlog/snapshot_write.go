@@ -18,18 +18,29 @@ import (
 type Snapped struct {
 	Position uint64 // of the newest event in the snapshot that is there now
 	Events   uint64 // folded into it
-	First    bool   // the room had no snapshot before
 	Written  bool   // false: the one that was there holds everything
 }
 
-// WriteSnapshot folds a room, from its snapshot if it has one, and stores the result in its place. What it writes is the fold of the
-// log and of nothing else, so it does not matter who writes. ErrConflict says that another one was faster; nothing is lost by it.
-func (l *Log) WriteSnapshot(ctx context.Context, name string) (Snapped, error) {
-	state, was, err := l.load(ctx, name)
-	if err != nil {
-		return Snapped{}, fmt.Errorf("write snapshot of %s: %w", name, err)
+// ErrTorn says that events were missing which the caller knows of: the replica that was read is damaged. Another one may answer
+// the next time.
+var ErrTorn = errors.New("a replica of the event log lacks events")
+
+// WriteSnapshot folds a room up to a position (0: the newest there is), from its snapshot if it has one, and stores the result in its
+// place, if it holds as many events as are known to the caller (0: any number). What it writes is the fold of the log and of
+// nothing else, so it does not matter who writes. Errors: ErrConflict where another one was faster, ErrTorn, ErrAway.
+func (l *Log) WriteSnapshot(ctx context.Context, name string, upTo, events uint64) (Snapped, error) {
+	state, was, err := l.load(ctx, name, upTo)
+	if err == nil && state.Events() < events && was.state != nil {
+		was.state = nil
+		state, err = l.foldAll(ctx, name, state.Position, nil)
 	}
-	done := Snapped{Position: state.Position, Events: state.Events(), First: was.seq == 0}
+	switch {
+	case err != nil:
+		return Snapped{}, fmt.Errorf("write snapshot of %s: %w", name, err)
+	case state.Events() < events:
+		return Snapped{}, fmt.Errorf("write snapshot of %s: %d events up to %d, not %d: %w", name, state.Events(), state.Position, events, ErrTorn)
+	}
+	done := Snapped{Position: state.Position, Events: state.Events()}
 	if state.Position == 0 || was.state != nil && was.position == state.Position {
 		return done, nil
 	}

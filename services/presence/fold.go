@@ -62,6 +62,9 @@ func (w *watch) Apply(e *room.Event, now time.Time) {
 	}
 	w.position = e.Position
 	rm := w.room(e.Room)
+	if e.Position > rm.state.Position {
+		w.ledger.note(e.Room, e.Position, now)
+	}
 	touched := rm.state.Touches(e)
 	rm.state.Apply(e)
 	for _, session := range touched {
@@ -74,6 +77,19 @@ func (w *watch) Apply(e *room.Event, now time.Time) {
 		}
 	}
 	w.rest(rm, now)
+}
+
+// Restore begins from the rooms' snapshots, which hold all events up to a position and some of those behind it.
+func (w *watch) Restore(rooms []*room.State, position uint64, now time.Time) {
+	for _, state := range rooms {
+		rm := w.room(state.Room)
+		rm.state = state
+		for session := range state.Sessions {
+			w.settle(rm, session, now)
+		}
+		w.rest(rm, now)
+	}
+	w.position = position
 }
 
 // rest makes a room small when the last one has left it.

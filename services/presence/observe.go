@@ -2,6 +2,7 @@ package presence
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -20,7 +21,8 @@ const scope = "airloom/services/presence"
 // tracer makes presence's spans.
 type tracer struct {
 	trace.Tracer
-	events metric.Int64Counter
+	events    metric.Int64Counter
+	snapshots metric.Int64Counter
 }
 
 func newTracer() tracer {
@@ -29,7 +31,28 @@ func newTracer() tracer {
 	if err != nil {
 		otel.Handle(err) // the counter returned beside an error is a working no-op
 	}
-	return tracer{Tracer: otel.Tracer(scope), events: events}
+	snapshots, err := otel.Meter(scope).Int64Counter("airloom.presence.snapshots",
+		metric.WithDescription("Snapshots of rooms, by what came of writing them."), metric.WithUnit("{snapshot}"))
+	if err != nil {
+		otel.Handle(err)
+	}
+	return tracer{Tracer: otel.Tracer(scope), events: events, snapshots: snapshots}
+}
+
+// snapshot counts one that was to be written.
+func (t tracer) snapshot(ctx context.Context, done eventlog.Snapped, err error) {
+	result := "failed"
+	switch {
+	case errors.Is(err, eventlog.ErrConflict):
+		result = "conflict" // another presence was faster
+	case errors.Is(err, eventlog.ErrTorn):
+		result = "torn"
+	case err == nil && done.Written:
+		result = "written"
+	case err == nil:
+		result = "current"
+	}
+	t.snapshots.Add(ctx, 1, metric.WithAttributes(attribute.String("result", result)))
 }
 
 // fold begins the span of an event that names its cause, as a child of it. History is not traced again at each start.
@@ -74,13 +97,14 @@ func (t tracer) reaped(ctx context.Context, done task) {
 // observe registers the gauges and gives back how to end them.
 func (s *Service) observe() (stop func(), err error) {
 	meter := otel.Meter(scope)
-	gauges := make([]metric.Int64ObservableGauge, 4)
-	instruments := make([]metric.Observable, 4)
+	gauges := make([]metric.Int64ObservableGauge, 5)
+	instruments := make([]metric.Observable, 5)
 	for i, g := range []struct{ name, unit, about string }{
 		{"airloom.presence.rooms", "{room}", "Rooms that are known."},
 		{"airloom.presence.sessions", "{session}", "Sessions by condition."},
 		{"airloom.presence.edges", "{edge}", "Edges heard within the last 3 s."},
 		{"airloom.presence.fold.lag", "{event}", "Events heard of and not folded yet."},
+		{"airloom.presence.snapshots.lag", "{event}", "Events that the next presence would have to read beside the snapshots."},
 	} {
 		if gauges[i], err = meter.Int64ObservableGauge(g.name, metric.WithUnit(g.unit), metric.WithDescription(g.about)); err != nil {
 			return nil, err
@@ -96,6 +120,7 @@ func (s *Service) observe() (stop func(), err error) {
 		}
 		o.ObserveInt64(gauges[2], int64(s.watch.alive(time.Now())))
 		o.ObserveInt64(gauges[3], max(0, int64(s.news.Load())-int64(s.watch.position)))
+		o.ObserveInt64(gauges[4], int64(s.watch.position-s.watch.ledger.mark(s.watch.position)))
 		return nil
 	}, instruments...)
 	if err != nil {

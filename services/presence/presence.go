@@ -32,7 +32,8 @@ type Service struct {
 	tracer tracer
 
 	mu    sync.Mutex
-	watch *watch // guarded by mu
+	watch *watch        // guarded by mu
+	mark  eventlog.Mark // where the fold began; guarded by mu
 
 	caughtUp chan struct{} // closed when all that was in the log at the start is folded
 	news     atomic.Uint64 // newest position heard on the republished events
@@ -79,7 +80,12 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 	defer bus.Unsubscribe(ears)
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return s.fold(ctx) })
+	group.Go(func() error {
+		if err := s.restore(ctx); err != nil {
+			return err
+		}
+		return s.fold(ctx)
+	})
 	group.Go(func() error {
 		select {
 		case <-ctx.Done():
@@ -104,6 +110,7 @@ func (s *Service) serve(ctx context.Context) error {
 	s.logger.Info("presence is ready", "instance", s.cfg.Instance)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { s.listen(ctx); return nil })
+	group.Go(func() error { s.snapshots(ctx); return nil })
 	group.Go(func() error { s.reap(ctx); return nil })
 	return group.Wait()
 }

@@ -24,6 +24,7 @@ type watch struct {
 	speaking map[trackKey]time.Time
 	totals   [standings]int
 	position uint64
+	ledger   *ledger
 
 	listened time.Time // when it last knew that it hears what the servers send
 	looked   time.Time // when it last looked for rooms to forget
@@ -48,7 +49,7 @@ type task struct {
 func newWatch(cfg Config, defaults room.Settings) *watch {
 	return &watch{
 		cfg: cfg, defaults: defaults, rooms: map[string]*watchedRoom{}, edges: map[string]*edge{},
-		waiting: map[*watchedSession]struct{}{}, speaking: map[trackKey]time.Time{},
+		waiting: map[*watchedSession]struct{}{}, speaking: map[trackKey]time.Time{}, ledger: newLedger(),
 	}
 }
 

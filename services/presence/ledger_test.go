@@ -1,0 +1,84 @@
+package presence
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+func TestLedgerTellsWhatNoSnapshotHolds(t *testing.T) {
+	now := time.Now()
+	l, many := newLedger(), func(string) int { return 3 }
+	if l.mark(7) != 7 {
+		t.Error("nothing is owed, and the mark stays behind")
+	}
+	l.note("hall", 8, now)
+	l.note("lab", 9, now.Add(time.Second))
+	l.note("hall", 10, now)
+	if got := l.due(now.Add(59*time.Second), time.Minute, many); len(got) != 0 || l.mark(10) != 7 {
+		t.Errorf("due %v, mark %d", got, l.mark(10))
+	}
+	l.note("lab", 11, now)
+	l.note("lab", 12, now)
+	if got := l.due(now, time.Minute, many); !slices.Equal(got, []string{"lab"}) {
+		t.Errorf("due %v, want lab for its many events", got)
+	}
+	if got := l.due(now.Add(time.Minute), time.Minute, many); !slices.Equal(got, []string{"hall", "lab"}) {
+		t.Errorf("due %v, want both, the older one first", got)
+	}
+	l.begin("hall")
+	l.note("hall", 13, now.Add(time.Second))
+	if got := l.due(now.Add(time.Hour), time.Minute, many); !slices.Equal(got, []string{"lab"}) || l.mark(13) != 7 {
+		t.Errorf("due %v, mark %d while hall is written", got, l.mark(13))
+	}
+	l.end("hall", true, now)
+	if l.mark(13) != 8 {
+		t.Errorf("mark %d, want that before lab's first", l.mark(13))
+	}
+	l.begin("lab")
+	l.end("lab", false, now.Add(time.Second))
+	if got := l.due(now, time.Minute, many); len(got) != 0 || l.mark(13) != 8 {
+		t.Errorf("due %v at once after a failure, mark %d", got, l.mark(13))
+	}
+	if got := l.due(now.Add(time.Second), time.Minute, many); !slices.Equal(got, []string{"lab"}) {
+		t.Errorf("due %v after the pause", got)
+	}
+	if got := l.due(now, 0, many); !slices.Equal(got, []string{"lab", "hall"}) {
+		t.Errorf("due %v at the end", got)
+	}
+}
+
+// Whatever is written, refused and noted in whatever order: no event before the mark is without a snapshot.
+func TestTheMarkNeverPromisesTooMuch(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		l, now, many := newLedger(), time.Now(), func(string) int { return 2 }
+		events := map[uint64]string{}  // those that no snapshot holds
+		writing := map[string]uint64{} // up to where
+		for position := uint64(1); position < 60; position++ {
+			room := rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "room")
+			events[position] = room
+			l.note(room, position, now)
+			if up, ok := writing[room]; ok && rapid.Bool().Draw(t, "ends") {
+				held := rapid.Bool().Draw(t, "held")
+				for p, r := range events {
+					if held && r == room && p <= up {
+						delete(events, p)
+					}
+				}
+				l.end(room, held, now)
+				delete(writing, room)
+			} else if due := l.due(now, time.Hour, many); len(due) > 0 && rapid.Bool().Draw(t, "begins") {
+				l.begin(due[0])
+				writing[due[0]] = position
+			}
+			mark := l.mark(position)
+			for p := range events {
+				if p <= mark {
+					t.Fatalf("mark %d, and event %d of %s is in no snapshot", mark, p, events[p])
+				}
+			}
+		}
+	})
+}
