@@ -17,10 +17,11 @@ import (
 type RecordingCmd struct {
 	remote
 
-	List   recordingListCmd   `cmd:"" help:"List recordings."`
-	Get    recordingGetCmd    `cmd:"" help:"Fetch a recording: its manifest, who signed it, and one .opus per track."`
-	Verify recordingVerifyCmd `cmd:"" help:"Prove a recording: signed by a recorder, nothing lost, doubled or altered."`
-	Export recordingExportCmd `cmd:"" help:"Make other files of a recording."`
+	List    recordingListCmd    `cmd:"" help:"List recordings."`
+	Get     recordingGetCmd     `cmd:"" help:"Fetch a recording: its manifest, who signed it, and one .opus per track."`
+	Verify  recordingVerifyCmd  `cmd:"" help:"Prove a recording: signed by a recorder, nothing lost, doubled or altered."`
+	Export  recordingExportCmd  `cmd:"" help:"Make other files of a recording."`
+	Rebuild recordingRebuildCmd `cmd:"" help:"Make a recording again from the log, and put back what is missing or damaged."`
 }
 
 type recordingListCmd struct {

@@ -71,6 +71,7 @@ func (d *door) routes() []route {
 		{"PUT", "/v1/rooms/{room}/recording", d.record},
 		{"GET", "/v1/recordings", d.listRecordings},
 		{"GET", "/v1/recordings/{recording}", d.showRecording},
+		{"POST", "/v1/recordings/{recording}/rebuild", d.rebuild},
 		{"GET", "/v1/recordings/{recording}/files", d.listFiles},
 		{"GET", "/v1/recordings/{recording}/files/{file...}", d.file},
 		{"GET", "/v1/openapi.json", d.openapi},

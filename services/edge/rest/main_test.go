@@ -147,6 +147,30 @@ func (h *house) recorder(recordings []query.Recording, files map[string]string) 
 		}
 		return respond(m, query.RecordingFiles{Recording: q.Recording, Files: slices.Sorted(maps.Keys(files))})
 	})
+	for _, on := range []string{subject.RecorderRebuild, subject.RecorderRebuildAt("rec7")} {
+		h.answer(conn, on, func(m *nats.Msg) error {
+			var q query.RebuildQuestion
+			if err := json.Unmarshal(m.Data, &q); err != nil {
+				return err
+			}
+			switch {
+			case q.Recording == "r2":
+				return query.Refuse(m, http.StatusConflict, "the recording is not closed yet")
+			case q.Recording == "r3":
+				return query.Refuse(m, http.StatusTooManyRequests, "others are being rebuilt")
+			case q.Recording != "r1" || q.Room != "" && q.Room != "hall":
+				return query.Refuse(m, http.StatusNotFound, "no such recording")
+			}
+			answer := query.Rebuild{
+				Recording: "r1", Room: "hall", Recorder: "rec7", State: query.RebuildRunning, DryRun: q.DryRun, Tracks: 1,
+				Objects: []query.RebuiltObject{{Object: "aaaaaab.opus", State: query.ObjectDamaged, PutBack: true}}, Notes: []string{"the log begins at 9"},
+			}
+			if q.Recorder != "" {
+				answer.State = query.RebuildDone
+			}
+			return respond(m, answer)
+		})
+	}
 	h.answer(conn, subject.RecorderGet, func(m *nats.Msg) error {
 		var q query.RecordingQuestion
 		if err := json.Unmarshal(m.Data, &q); err != nil {
