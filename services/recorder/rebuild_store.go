@@ -92,10 +92,28 @@ func (b *rebuild) manifest(ctx context.Context, whole bool) error {
 		b.lost(key, "what a recorder signed is not what the log says now: it was left as it is")
 		return nil
 	}
-	if err := b.put(ctx, key, data); err != nil || b.dry {
+	if err := b.put(ctx, key, data); err != nil {
 		return err
 	}
-	return b.fold.sign(ctx, b.rec.id, data)
+	return b.sign(ctx, data)
+}
+
+// sign puts this recorder's signature back where it is missing or damaged. What the log no longer tells is not signed anew: who changed it in the
+// store and took the signature away would get another one.
+func (b *rebuild) sign(ctx context.Context, manifest []byte) error {
+	key, data, err := b.fold.r.signature(b.rec.id, manifest)
+	if key == "" || err != nil {
+		return err
+	}
+	if !b.trusted {
+		return b.put(ctx, key, data)
+	}
+	_, err = b.fold.keeper.get(ctx, key)
+	if errors.Is(err, blob.ErrNotExist) {
+		b.note("the manifest is not signed by this recorder, and not signed now: the log no longer tells all of it")
+		return nil
+	}
+	return err
 }
 
 // signedOtherwise says whether there is a good signature of the stored manifest, and that is not the one that was made again.

@@ -114,6 +114,36 @@ func TestRow89AForgedManifestIsNotSigned(t *testing.T) {
 	}
 }
 
+// A rebuild signs what it made out of the log alone; what it had to take from the store it does not.
+func TestRebuildSignsWhatTheLogTells(t *testing.T) {
+	r, forget := newForgetfulRegion(t)
+	dir := t.TempDir()
+	r.recorder(signing(quick(), testKey(1)), openStore(t, dir))
+	id, _, _ := conversation(t, r, dir)
+	until(t, "signed", func() bool { return len(signatures(t, dir)) == 1 })
+	path := signatures(t, dir)[0]
+	want, err := os.ReadFile(path)
+	change(t, err)
+	for _, harm := range []func(){func() { change(t, os.Remove(path)) }, func() { flip(t, path, 60) }} {
+		harm()
+		if got := rebuilt(t, r, query.RebuildQuestion{Recording: id, DryRun: true}); got.Missing+got.Damaged != 1 {
+			t.Errorf("%+v", got)
+		}
+		if got := rebuilt(t, r, query.RebuildQuestion{Recording: id}); !got.Whole() || got.PutBack != 1 {
+			t.Errorf("%+v", got)
+		}
+		if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("not signed again as it was: %v", err)
+		}
+	}
+	forget(60)
+	change(t, os.Remove(path))
+	got := rebuilt(t, r, query.RebuildQuestion{Recording: id})
+	if again := signatures(t, dir); len(again) != 0 || !strings.Contains(strings.Join(got.Notes, "; "), "not signed now") {
+		t.Errorf("%v, %+v", again, got)
+	}
+}
+
 // One manifest that is damaged fails neither the list nor what else there is of the recording; signatures and segments are files like others.
 func TestDamagedManifestIsNamed(t *testing.T) {
 	r := newRegion(t)
