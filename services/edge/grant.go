@@ -83,6 +83,13 @@ func (h *hub) deafen(s *session) {
 	}
 }
 
+// keepDeaf is called when a socket has begun to listen: the right may have been taken meanwhile.
+func (s *session) keepDeaf(c *conn) {
+	if !s.grants().Listen {
+		s.hub.listen(c, false)
+	}
+}
+
 // silence ends the tracks of a session that may no longer speak, each where its newest frame was taken.
 func (s *session) silence(ctx context.Context) {
 	s.mu.Lock()

@@ -125,6 +125,32 @@ func (h *hub) hasListener(session string) bool {
 	return false
 }
 
+// Who listens to the past loses the right, and with it the past.
+func TestListeningToThePastIsTaken(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.say(0, 99)
+	s.speaker.waitAck(s.track.Track, 0, 99)
+	deaf, w := s.join("hall", "deaf", fields{"listen": true})
+	deaf.must("playback", "listen", fields{"on": true, "from": "start"})
+	s.grant(w.Session, room.Grants{Speak: true})
+	deaf.find("grants", isGranted(room.Grants{Speak: true}, "mod"))
+	until(t, "it plays no more", func() bool {
+		hub := s.hub("hall")
+		hub.mu.Lock()
+		defer hub.mu.Unlock()
+		for c := range hub.conns {
+			if c.session == w.Session {
+				c.past.mu.Lock()
+				defer c.past.mu.Unlock()
+				return c.past.player == nil
+			}
+		}
+		return false
+	})
+	deaf.refused("forbidden", "listen", fields{"on": true, "from": "start"})
+}
+
 // What a moderator took stays taken on another edge and through newer tokens; what one gave stays given.
 func TestGrantsSurviveResumeAndRefresh(t *testing.T) {
 	t.Parallel()

@@ -66,6 +66,7 @@ func (s *socket) listen(session *session, r listenRequest) {
 		s.strike(strike("bad_message", "from goes with on: true"), closePolicy, r.ID)
 	case r.From == "":
 		session.hub.listen(s.conn, r.On)
+		session.keepDeaf(s.conn)
 		s.ok(r.ID)
 	default:
 		s.rewind(session, r.From, r.Rate, r.ID)
@@ -97,9 +98,7 @@ func (s *socket) rewind(session *session, from string, rate float64, re uint64) 
 		return frame
 	}
 	h.play(s.conn, p)
-	if !session.grants().Listen { // the right was taken meanwhile
-		h.listen(s.conn, false)
-	}
+	session.keepDeaf(s.conn)
 }
 
 // begin is what a hello that listens asks for.
@@ -112,6 +111,7 @@ func (s *socket) begin(session *session, r *helloRequest, resumed bool) {
 	default:
 		session.hub.listen(s.conn, true)
 	}
+	session.keepDeaf(s.conn)
 }
 
 // place is the hello's `from`, live where it has none.
