@@ -29,11 +29,11 @@ const (
 )
 
 // Snapshots reads the snapshots of all rooms. Where they don't hold everything up to a mark (there is none, some were purged, the
-// event stream is another one) the Region is empty: fold from the beginning. Errors wrap ErrAway.
+// event stream is another one) it has no rooms and position 0: fold from the beginning. Errors wrap ErrAway.
 func (l *Log) Snapshots(ctx context.Context) (Region, error) {
 	mark, err := l.readMark(ctx)
 	if err != nil || mark.Position == 0 {
-		return Region{}, err
+		return Region{Mark: mark}, err
 	}
 	stand, err := l.Stand(ctx)
 	if err != nil {

@@ -27,8 +27,7 @@ type watchedRoom struct {
 }
 
 // watchedSession is a session as presence follows it. since is when this process learned that it is away or over: the event's own time is
-// of another machine's clock, and to trust it could take away a right to resume. After a restart of presence the wait
-// therefore begins anew.
+// of another machine's clock, and to trust it could take away a right to resume. What was before this process began, credit adds.
 type watchedSession struct {
 	room     *watchedRoom
 	session  string

@@ -92,6 +92,7 @@ func (s *Service) Run(ctx context.Context) error {
 			return nil
 		case <-s.caughtUp:
 		}
+		s.credit(ctx)
 		return s.serve(ctx)
 	})
 	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {

@@ -89,7 +89,7 @@ func (s *Service) writeMark(ctx context.Context, messages *int) bool {
 	s.mu.Lock()
 	position := s.watch.ledger.mark(s.watch.position)
 	s.mu.Unlock()
-	if position == 0 || !s.bus.Up() {
+	if !s.bus.Up() {
 		return false
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
