@@ -187,7 +187,7 @@ func (r *run) checkSame(ctx context.Context, archives []*archive, p *promise) {
 		stored = append(stored, files(a.dir, p))
 		for _, id := range slices.Sorted(maps.Keys(a.manifests)) {
 			var said bytes.Buffer
-			if err := r.cluster.airloom(ctx, &said, "recording", "verify", filepath.Join(a.dir, recording.Root, id)); err != nil {
+			if err := r.cluster.airloom(ctx, &said, "recording", "verify", "--key", r.cluster.recorderKey()+".pub", filepath.Join(a.dir, recording.Root, id)); err != nil {
 				p.breaks("%s: airloom recording verify %s: %v: %s", a.recorder, id, err, strings.TrimSpace(said.String()))
 			}
 			verified++
@@ -208,7 +208,7 @@ func (r *run) checkSame(ctx context.Context, archives []*archive, p *promise) {
 			p.breaks("%s: %s has %s, %s has %s", name, archives[0].recorder, had(one, hasOne), archives[1].recorder, had(two, hasTwo))
 		}
 	}
-	p.saw("%d objects, %d bytes each, %d recordings verified", len(names), size, verified)
+	p.saw("%d objects, %d bytes each, %d signed recordings verified", len(names), size, verified)
 }
 
 func had(data []byte, has bool) string {

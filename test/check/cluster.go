@@ -63,20 +63,21 @@ func (n *node) url() string { return "nats://" + n.addr }
 func password(role bus.Role) string { return "pw-of-" + string(role) }
 
 // startCluster starts everything and waits until it serves. What it started is stopped by close, also after an error.
-func startCluster(ctx context.Context, dir string, with programs, sharedBlob bool) (c *cluster, err error) {
-	c = &cluster{dir: dir, programs: with, links: map[string][]string{}}
+func startCluster(ctx context.Context, cfg config, sharedBlob bool) (c *cluster, err error) {
+	c = &cluster{dir: cfg.Dir, programs: cfg.Programs, links: map[string][]string{}}
 	for _, one := range os.Environ() {
 		if !strings.HasPrefix(one, "AIRLOOM_") || strings.HasPrefix(one, "AIRLOOM_PLANT=") {
 			c.env = append(c.env, one)
 		}
 	}
+	c.env = append(c.env, cfg.Env...)
 	defer func() {
 		if err != nil {
 			c.close()
 		}
 	}()
 	for _, sub := range []string{"logs", "data"} {
-		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Join(c.dir, sub), 0o755); err != nil {
 			return c, err
 		}
 	}
@@ -115,8 +116,10 @@ func (c *cluster) layOut(sharedBlob bool) error {
 		return err
 	}
 	key := filepath.Join(c.dir, "key")
-	if _, err := auth.WriteKeyPair(key); err != nil {
-		return err
+	for _, path := range []string{key, c.recorderKey()} {
+		if _, err := auth.WriteKeyPair(path); err != nil {
+			return err
+		}
 	}
 	if c.keys, err = auth.LoadKeys(key); err != nil {
 		return err
@@ -144,7 +147,7 @@ func (c *cluster) layOut(sharedBlob bool) error {
 				if s.blob, err = c.blobFolder(name, sharedBlob); err != nil {
 					return err
 				}
-				args = append(args, "--blob", s.blob)
+				args = append(args, "--blob", s.blob, "--key", c.recorderKey())
 				c.recorder = append(c.recorder, s)
 			default:
 				c.presence = append(c.presence, s)
@@ -165,6 +168,9 @@ func (c *cluster) layOut(sharedBlob bool) error {
 	}
 	return c.proxies.populate(ctx, proxied)
 }
+
+// recorderKey is what both recorders sign with.
+func (c *cluster) recorderKey() string { return filepath.Join(c.dir, "recorder.key") }
 
 func (c *cluster) process(name, path string, env []string, args ...string) *process {
 	p := &process{name: name, path: path, args: args, env: env, log: filepath.Join(c.dir, "logs", name+".log"), died: c.died}

@@ -12,6 +12,18 @@ import (
 	"airloom/internal/room"
 )
 
+// The promises, in the order in which they are told.
+const (
+	promiseAlive   = "no process died by itself, none would not end"
+	promiseAcked   = "what was acked is recorded, byte for byte"
+	promiseOrder   = "nothing is heard twice or out of order"
+	promiseRewound = "the past is heard in order, once, and whole up to live"
+	promiseGaps    = "the gap map is exact"
+	promiseRosters = "rosters are true, each who joined left once"
+	promiseSame    = "recorders store the same bytes, and verify says so"
+	promiseQuiet   = "no panic and no alarm that no fault explains"
+)
+
 // heal waits until the cluster is whole again. The faults have been undone one by one.
 func (r *run) heal(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
@@ -42,14 +54,14 @@ func (r *run) examine(ctx context.Context, found *findings, goHome func() error)
 		return err
 	}
 	defer admin.Close()
-	alive := found.promise("no process died by itself, none would not end")
-	acked := found.promise("what was acked is recorded, byte for byte")
-	order := found.promise("nothing is heard twice or out of order")
-	rewound := found.promise("the past is heard in order, once, and whole up to live")
-	gaps := found.promise("the gap map is exact")
-	rosters := found.promise("rosters are true, each who joined left once")
-	same := found.promise("recorders store the same bytes, and verify says so")
-	quiet := found.promise("no panic and no alarm that no fault explains")
+	alive := found.promise(promiseAlive)
+	acked := found.promise(promiseAcked)
+	order := found.promise(promiseOrder)
+	rewound := found.promise(promiseRewound)
+	gaps := found.promise(promiseGaps)
+	rosters := found.promise(promiseRosters)
+	same := found.promise(promiseSame)
+	quiet := found.promise(promiseQuiet)
 	defer r.checkAlive(alive)
 	defer r.checkLogs(quiet)
 	r.checkOrder(order)

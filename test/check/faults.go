@@ -25,15 +25,15 @@ var kinds []kind
 
 func init() {
 	kinds = []kind{
-		{name: "kill", weight: 5, from: 100, to: 6000, on: oneOf(nodeNames, serviceNames), do: kill, undo: begin},
-		{name: "freeze", weight: 4, from: 500, to: 9000, on: oneOf(nodeNames, serviceNames), do: freeze, undo: thaw},
-		{name: "restart", weight: 3, from: 50, to: 1500, on: oneOf(nodeNames, serviceNames), do: end, undo: begin},
+		{name: "kill", weight: 9, from: 100, to: 6000, on: oneOf(nodeNames, serviceNames), do: kill, undo: begin},
+		{name: "freeze", weight: 7, from: 500, to: 9000, on: oneOf(nodeNames, serviceNames), do: freeze, undo: thaw},
+		{name: "restart", weight: 5, from: 50, to: 1500, on: oneOf(nodeNames, serviceNames), do: end, undo: begin},
 		{name: "kill-nats", weight: 2, from: 200, to: 3000, on: allOf(nodeNames...), do: kill, undo: begin},
 		{name: "kill-edge-without-log", weight: 2, from: 3000, to: 6000, on: twoNodesAndAnEdge, do: killWithoutLog, undo: reviveWithLog},
-		{name: "cut", weight: 4, from: 1000, to: 7000, on: oneOf(nodeNames, serviceNames), do: cut, undo: mend},
+		{name: "cut", weight: 5, from: 1000, to: 7000, on: oneOf(nodeNames, serviceNames), do: cut, undo: mend},
 		{name: "delay", weight: 3, from: 1000, to: 6000, on: oneOf(nodeNames, serviceNames), do: delay, undo: hasten},
 		{name: "cut-door", weight: 2, from: 300, to: 5000, on: oneOf(edgeNames), do: cutDoor, undo: mendDoor},
-		{name: "drop-door", weight: 3, from: 20, to: 800, on: oneOf(edgeNames), do: dropDoor, undo: openDoor},
+		{name: "drop-door", weight: 2, from: 20, to: 800, on: oneOf(edgeNames), do: dropDoor, undo: openDoor},
 		{name: "full-recorder", weight: 2, from: 1000, to: 8000, on: allOf(fullRecorder), do: fillRecorder, undo: freeRecorder},
 		{name: "full-nats", weight: 1, from: 1000, to: 6000, once: true, on: allOf(fullNode), do: fillNode, undo: freeNode},
 		{name: "flip", weight: 1, from: 300, to: 2000, once: true, on: oneOf(nodeNames[:2]), do: flip, undo: begin},

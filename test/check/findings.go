@@ -39,7 +39,7 @@ func (f *findings) first() *promise {
 const shown = 12 // of what is wrong with one promise
 
 // report prints what was found: a line for each promise, or all that helps to understand what broke.
-func (r *run) report(found *findings) error {
+func (r *run) report(schedule *schedule, found *findings) error {
 	out := r.cfg.Out
 	first := found.first()
 	if first != nil && !r.cfg.Verbose {
@@ -67,6 +67,7 @@ func (r *run) report(found *findings) error {
 		}
 	}
 	if first == nil {
+		fmt.Fprintf(out, "ok      all of that through %d faults: %s\n", len(schedule.faults), schedule)
 		return nil
 	}
 	fmt.Fprintf(out, "data and logs: %s\nthe same again: %s\n(the schedule follows from the seed; processes, disks and the network are real and may behave otherwise)\n", r.cfg.Dir, r.cfg.again())

@@ -43,6 +43,7 @@ func command(ctx context.Context, args []string) error {
 	flags.IntVar(&cfg.Speakers, "speakers", 4, "how many speak")
 	flags.IntVar(&cfg.Listeners, "listeners", 6, "how many listen live")
 	flags.IntVar(&cfg.Rewinders, "rewinders", 2, "how many listen to the past")
+	flags.IntVar(&cfg.Visitors, "visitors", 2, "how many come early and vanish, to be ended 30 s later")
 	runs := flags.Int("runs", 1, "how many seeds in a row, from -seed on")
 	faults := flags.String("faults", "", "only these kinds of faults, with commas; \"none\" for none (default: all)")
 	bin := flags.String("bin", "bin/airloom", "the airloom to be checked")
@@ -72,12 +73,20 @@ func command(ctx context.Context, args []string) error {
 	}
 	defer os.RemoveAll(filepath.Dir(made.nats))
 	cfg.Programs = made
+	var failed []string
 	for i := range *runs {
 		one := cfg
 		one.Seed += uint64(i)
-		if err := checkIn(ctx, one, *dir); err != nil {
+		err := checkIn(ctx, one, *dir)
+		if err != nil && !errors.Is(err, errBroken) {
 			return err
 		}
+		if err != nil {
+			failed = append(failed, fmt.Sprintf("seed %d: %v", one.Seed, err))
+		}
+	}
+	if len(failed) > 0 {
+		return fmt.Errorf("%w in %d of %d runs:\n  %s", errBroken, len(failed), *runs, strings.Join(failed, "\n  "))
 	}
 	return nil
 }
@@ -158,7 +167,7 @@ func (c config) print() {
 
 // again is the command that runs the same seed once more.
 func (c config) again() string {
-	cmd := fmt.Sprintf("./task check --seed %d --seconds %d --speakers %d --listeners %d --rewinders %d", c.Seed, c.Seconds, c.Speakers, c.Listeners, c.Rewinders)
+	cmd := fmt.Sprintf("./task check --seed %d --seconds %d --speakers %d --listeners %d --rewinders %d --visitors %d", c.Seed, c.Seconds, c.Speakers, c.Listeners, c.Rewinders, c.Visitors)
 	if len(c.Faults) > 0 {
 		cmd += " --faults " + strings.Join(c.Faults, ",")
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -26,6 +27,19 @@ func (f fault) String() string {
 type schedule struct {
 	faults     []fault
 	sharedBlob bool // both recorders store into one folder
+}
+
+// String counts the faults by kind.
+func (s *schedule) String() string {
+	count := map[string]int{}
+	for _, f := range s.faults {
+		count[f.kind.name]++
+	}
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(count)) {
+		all = append(all, fmt.Sprintf("%d %s", count[name], name))
+	}
+	return strings.Join(all, ", ")
 }
 
 // plan draws the schedule.

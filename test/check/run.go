@@ -24,8 +24,10 @@ type config struct {
 	Speakers  int
 	Listeners int
 	Rewinders int
-	Dir       string // for data and logs
-	Faults    []string
+	Visitors  int      // come early and vanish without a word
+	Dir       string   // for data and logs
+	Faults    []string // kinds; none: all
+	Env       []string // for the services
 	Programs  programs
 	Out       io.Writer
 	Verbose   bool // print the timeline as it comes
@@ -101,16 +103,16 @@ func check(ctx context.Context, cfg config) error {
 	r := &run{cfg: cfg, began: time.Now(), calm: make(chan struct{}), patience: 40 * time.Second}
 	schedule := plan(cfg)
 	var err error
-	if r.cluster, err = startCluster(ctx, cfg.Dir, cfg.Programs, schedule.sharedBlob); err != nil {
+	if r.cluster, err = startCluster(ctx, cfg, schedule.sharedBlob); err != nil {
 		return fmt.Errorf("start the cluster (its logs are in %s): %w", filepath.Join(cfg.Dir, "logs"), err)
 	}
 	defer r.cluster.close()
-	r.note("everything runs")
+	r.note("everything runs, %d faults to come", len(schedule.faults))
 	findings, err := r.live(ctx, schedule)
 	if err != nil {
 		findings.fail("the run itself", "%v", err)
 	}
-	return r.report(findings)
+	return r.report(schedule, findings)
 }
 
 // live lets participants live through the faults, heals, waits for quiet and looks at what is left.
@@ -138,6 +140,10 @@ func (r *run) live(ctx context.Context, schedule *schedule) (*findings, error) {
 		r.rewinders = append(r.rewinders, w)
 		people.Go(func() error { return w.rewind(peopleCtx) })
 	}
+	for i := range r.cfg.Visitors {
+		name := fmt.Sprintf("visitor%d", i+1)
+		people.Go(func() error { return r.visit(peopleCtx, name, roomOf(i)) })
+	}
 	var once sync.Once
 	goHome := func() { once.Do(func() { close(leave) }) }
 	defer func() {
@@ -161,6 +167,20 @@ func (r *run) live(ctx context.Context, schedule *schedule) (*findings, error) {
 	}
 	r.note("all is said")
 	return found, r.examine(ctx, found, func() error { goHome(); return people.Wait() })
+}
+
+// visit comes and vanishes: somebody else must say that it has left.
+func (r *run) visit(ctx context.Context, name, room string) error {
+	p, err := r.join(ctx, participant.Config{Room: room, Listen: true}, name)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	defer p.Close()
+	select {
+	case <-r.after(dice(r.cfg.Seed, name), 1, 4):
+	case <-ctx.Done():
+	}
+	return nil
 }
 
 // rewindCalmly has everybody who rewinds come from the start and from a while ago to the live edge, now that nothing is in the way.
