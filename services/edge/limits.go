@@ -17,6 +17,7 @@ type limits struct {
 	speaking time.Duration // a word that somebody speaks holds, unless it is repeated
 	audit    time.Duration // between two comparisons of the folds with the log's leader
 	linger   time.Duration // an unused hub stays open
+	hole     time.Duration // near the log's head a hole is waited for: a speaker or an edge may still send it again
 	lease    time.Duration // the leader's word that a track is open is worth; less than room.Grace
 	renew    time.Duration // between two questions of the leader about a room whose sound is kept
 }
@@ -25,6 +26,7 @@ func defaultLimits() limits {
 	return limits{
 		hello: 5 * time.Second, message: 10 * time.Second, ping: 2 * time.Second, dead: 6 * time.Second, away: 3 * time.Second,
 		close: 2 * time.Second, stuck: 10 * time.Second, patience: 2 * time.Second, notice: time.Minute, grace: 30 * time.Second,
-		speaking: 3 * time.Second, audit: 10 * time.Second, linger: 5 * time.Second, lease: 4 * time.Second, renew: time.Second,
+		speaking: 3 * time.Second, audit: 10 * time.Second, linger: 5 * time.Second, hole: 10 * time.Second,
+		lease: 4 * time.Second, renew: time.Second,
 	}
 }

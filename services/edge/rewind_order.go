@@ -3,6 +3,7 @@ package edge
 import (
 	"math"
 	"sort"
+	"time"
 )
 
 // order puts the packs of a room, which resends have left in disorder in the log, where their seqs belong: within each track
@@ -11,8 +12,9 @@ import (
 type order struct {
 	began int64 // when the log took what is wanted from its epoch's beginning: ns since 1970
 	lanes map[string]*lane
-	bytes int   // that wait
-	late  int64 // pieces whose place had been passed
+	busy  map[*lane]struct{} // those with something that waits
+	bytes int                // that wait
+	late  int64              // pieces whose place had been passed
 }
 
 // lane is one track.
@@ -22,6 +24,7 @@ type lane struct {
 	epoch    uint8  // what is given next
 	next     uint64 // seq
 	position uint64 // in the log, of what was given last
+	newest   int64  // when the log took the newest piece of it
 	waits    []entry
 
 	// Of the owner.
@@ -30,7 +33,6 @@ type lane struct {
 	parked bool  // it gives nothing in this turn
 	due    int64 // monotonic ns before which it gives nothing: the rate
 	fresh  int64 // monotonic ns when the newest piece was read
-	newest int64 // when the log took it
 }
 
 // entry is a piece that waits for its turn.
@@ -39,11 +41,31 @@ type entry struct {
 	place int64 // when the log would have had it, had it not been sent again: ns since 1970
 }
 
-func newOrder(began int64) *order { return &order{began: began, lanes: map[string]*lane{}} }
+func newOrder(began int64) *order {
+	return &order{began: began, lanes: map[string]*lane{}, busy: map[*lane]struct{}{}}
+}
 
-func (o *order) lane(track string) *lane {
+const (
+	maxLanes = 1024      // tracks that are remembered though nothing of them waits
+	laneOver = time.Hour // of the log without a piece: the track is over, or begins anew
+)
+
+// forget drops lanes of tracks that are long over, when there are many.
+func (o *order) forget(at int64) {
+	if len(o.lanes) <= maxLanes {
+		return
+	}
+	for track, l := range o.lanes {
+		if len(l.waits) == 0 && at-l.newest > int64(laneOver) {
+			delete(o.lanes, track)
+		}
+	}
+}
+
+func (o *order) lane(track string, at int64) *lane {
 	l := o.lanes[track]
 	if l == nil {
+		o.forget(at)
 		l = &lane{track: track}
 		o.lanes[track] = l
 	}
@@ -52,7 +74,8 @@ func (o *order) lane(track string) *lane {
 
 // add takes in the log's next piece.
 func (o *order) add(p *piece) *lane {
-	l := o.lane(p.track)
+	l := o.lane(p.track, p.at)
+	l.newest = max(l.newest, p.at)
 	if !l.begun && !p.late {
 		o.begin(l, p) // what was sent again says nothing of where the track is
 	}
@@ -68,6 +91,7 @@ func (o *order) add(p *piece) *lane {
 	copy(l.waits[i+1:], l.waits[i:])
 	l.waits[i] = entry{p, p.at}
 	o.bytes += p.cost()
+	o.busy[l] = struct{}{}
 	if i+1 < len(l.waits) {
 		l.waits[i].place = min(p.at, l.waits[i+1].place)
 	}
@@ -113,6 +137,7 @@ func (o *order) pop(l *lane) entry {
 	l.waits[0] = entry{}
 	if l.waits = l.waits[1:]; len(l.waits) == 0 {
 		l.waits = nil
+		delete(o.busy, l)
 	}
 	o.bytes -= w.cost()
 	return w
@@ -120,8 +145,8 @@ func (o *order) pop(l *lane) entry {
 
 // first is the lane whose turn it is, of those that are not parked; nil where nothing waits.
 func (o *order) first() (turn *lane) {
-	for _, l := range o.lanes {
-		if len(l.waits) == 0 || l.parked {
+	for l := range o.busy {
+		if l.parked {
 			continue
 		}
 		if turn == nil || before(l.waits[0], turn.waits[0]) {
@@ -136,22 +161,13 @@ func before(a, b entry) bool {
 }
 
 // idle says that nothing waits.
-func (o *order) idle() bool {
-	for _, l := range o.lanes {
-		if len(l.waits) > 0 {
-			return false
-		}
-	}
-	return true
-}
+func (o *order) idle() bool { return len(o.busy) == 0 }
 
 // earliest is the place of the earliest piece that waits; MaxInt64 where none does.
 func (o *order) earliest() int64 {
 	place := int64(math.MaxInt64)
-	for _, l := range o.lanes {
-		if len(l.waits) > 0 {
-			place = min(place, l.waits[0].place)
-		}
+	for l := range o.busy {
+		place = min(place, l.waits[0].place)
 	}
 	return place
 }

@@ -10,9 +10,8 @@ import (
 const (
 	preroll    = 5 * time.Second // of log read before the place that is wanted, so that it is in order there
 	lookAhead  = 60 * time.Second
-	holeWait   = 10 * time.Second // near the log's head: for what a speaker or an edge still sends again
-	aheadMost  = 4 << 20          // bytes that one listener holds back
-	aheadLeast = 256 << 10        // and where all of them hold back too much
+	aheadMost  = 4 << 20   // bytes that one listener holds back
+	aheadLeast = 256 << 10 // and where all of them hold back too much
 	turnEvery  = 50 * time.Millisecond
 	seamEvery  = 10 * time.Millisecond
 	privateLap = 256                    // slots of a private ring
@@ -38,6 +37,7 @@ type player struct {
 	from    int64 // places before it are not given: ns since 1970
 	order   *order
 	unfed   []*piece // read, and not yet in order
+	start   uint64   // position read first
 	read    uint64   // position to read next; 0: not known yet
 	fed     int64    // when the log took the newest piece in order
 	head    bool     // in this turn, the log had nothing more
@@ -142,7 +142,7 @@ func (p *player) turn(ctx context.Context) (wait time.Duration, arrived bool) {
 	p.tellEachSecond(now)
 	p.count(p.order.bytes)
 	p.conn.worker.wakeConn(p.conn)
-	if atSeam {
+	if atSeam && now-p.moved < int64(waitingFor) {
 		return seamEvery, false
 	}
 	return turnEvery, false
@@ -150,7 +150,7 @@ func (p *player) turn(ctx context.Context) (wait time.Duration, arrived bool) {
 
 // give puts into the ring, in order, all that is due and fits.
 func (p *player) give(ctx context.Context, now int64) {
-	for _, l := range p.order.lanes {
+	for l := range p.order.busy {
 		l.parked = false
 	}
 	for p.room() > 2 && !p.stopped.Load() { // a packet, and what is told before it
@@ -205,7 +205,7 @@ func (p *player) feed(ctx context.Context, by, now int64) bool {
 	p.unfed = p.unfed[1:]
 	p.fed = max(p.fed, next.at)
 	l := p.order.add(next)
-	l.fresh, l.newest = now, max(l.newest, next.at)
+	l.fresh = now
 	return true
 }
 
@@ -220,7 +220,7 @@ func (p *player) more(ctx context.Context) bool {
 		if p.failed, p.head = err != nil, err == nil && found == 0; p.failed || p.head {
 			return false
 		}
-		p.read = found
+		p.read, p.start = found, found
 	}
 	got, next, err := p.reel.read(ctx, p.read)
 	p.failed, p.head = err != nil, err == nil && next == p.read
@@ -256,7 +256,7 @@ func (p *player) bridge(ctx context.Context, l *lane, now int64) {
 	}
 	full := p.order.bytes >= p.most()
 	over := len(p.unfed) > 0 && p.unfed[0].at > w.place+int64(lookAhead)
-	old := time.Now().UnixNano()-w.at >= int64(holeWait)
+	old := time.Now().UnixNano()-w.at >= int64(p.hub.edge.limits.hole)
 	if !full && !over && (p.failed || p.head && !old && !p.declared(l)) {
 		l.parked = true
 		return
@@ -267,7 +267,8 @@ func (p *player) bridge(ctx context.Context, l *lane, now int64) {
 	}
 	h, missing := l.missing()
 	if missing && w.place >= p.from {
-		found := p.reel.mend(h, min(l.position, w.position), max(l.position, w.position))
+		from := max(l.position, p.start)
+		found := p.reel.mend(h, min(from, w.position), max(from, w.position))
 		if len(found) > 0 && p.takeIn(l, found) {
 			return
 		}

@@ -83,7 +83,7 @@ func (p *player) giveRing(head uint64, wall, now int64) bool {
 		if s == nil || s.session == p.conn.session {
 			continue
 		}
-		l := p.order.lane(s.track)
+		l := p.order.lane(s.track, wall)
 		r := l.reach()
 		if r.had(s) || !r.begun && wall-(now-s.at) < p.from {
 			continue

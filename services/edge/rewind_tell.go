@@ -71,7 +71,7 @@ func (p *player) settle(known windowKnown, now time.Time) {
 		p.clamped = "before_window"
 		fallthrough
 	case p.where.kind == fromStart:
-		at, p.read = oldest, known.oldest
+		at, p.read, p.start = oldest, known.oldest, known.oldest
 		p.order.began = oldest.Add(-startSlack).UnixNano()
 	}
 	if p.where.kind == fromLive {
@@ -111,7 +111,7 @@ func (p *player) playback(state string, now time.Time) playbackMessage {
 	m := playbackMessage{Type: "playback", State: state, At: now.UTC(), Window: p.window, Rate: p.rate, Clamped: p.clamped}
 	if state != stateLive {
 		m.At = p.at(now)
-		if to := now.UTC(); m.Window.To != nil && to.After(*m.Window.To) {
+		if to := time.Unix(0, p.fed).UTC(); m.Window.To != nil && to.After(*m.Window.To) {
 			m.Window.To = &to
 		}
 	}

@@ -35,6 +35,7 @@ type tape struct {
 	metrics *metrics
 	reading chan struct{} // has room for tapeReads
 	ahead   atomic.Int64  // bytes that listeners hold back
+	silent  atomic.Int64  // monotonic ns until when nothing is asked of a log that did not answer
 
 	mu    sync.Mutex // guards all below, and the reels
 	bytes int
@@ -57,6 +58,7 @@ type reel struct {
 	spans  []*span // in order; they never overlap
 	loads  []*load
 	empty  emptiness
+	sought emptiness        // the same for a second that was sought
 	found  map[int64]uint64 // second -> position of the first pack at or after it
 	mended map[hole][]*piece
 	window windowKnown
@@ -77,10 +79,15 @@ type load struct {
 	done chan struct{}
 }
 
-// emptiness is a place from which on the log had nothing of the room at a time.
+// emptiness is a position (or a second) from which on the log had nothing of the room at a time.
 type emptiness struct {
-	from uint64
-	at   int64
+	from int64
+	at   int64 // monotonic ns; 0: never
+}
+
+// covers says that there was nothing from a place on, a moment ago.
+func (e emptiness) covers(from int64) bool {
+	return e.at != 0 && from >= e.from && nanotime()-e.at < int64(headFor)
 }
 
 func (t *tape) reel(room string) *reel {
@@ -126,7 +133,7 @@ func (r *reel) read(ctx context.Context, from uint64) (got []*piece, next uint64
 			i := sort.Search(len(s.pieces), func(i int) bool { return s.pieces[i].position >= from })
 			return s.pieces[i:], s.through + 1, nil
 		}
-		if from >= r.empty.from && r.empty.at != 0 && nanotime()-r.empty.at < int64(headFor) {
+		if r.empty.covers(int64(from)) {
 			t.mu.Unlock()
 			return nil, from, nil
 		}
@@ -185,7 +192,7 @@ func (r *reel) load(l *load) error {
 		return err
 	}
 	if head {
-		r.empty = emptiness{from: max(l.from, s.through+1), at: nanotime()}
+		r.empty = emptiness{from: int64(s.through) + 1, at: nanotime()}
 	}
 	if s.through >= l.from {
 		r.insert(s)

@@ -15,7 +15,8 @@ import (
 
 const (
 	readWithin = 2 * time.Second // for the log to answer
-	mendTries  = 5               // direct reads are answered by any replica: another one may have what one has lost
+	silentFor  = 200 * time.Millisecond
+	mendTries  = 5 // direct reads are answered by any replica: another one may have what one has lost
 	mendPause  = 20 * time.Millisecond
 	mendPacks  = 1000
 )
@@ -28,6 +29,14 @@ func (t *tape) fetch(filter string, batch int, where jetstreamext.GetBatchOpt) (
 	case <-t.ctx.Done():
 		return nil, false, t.ctx.Err()
 	}
+	if nanotime() < t.silent.Load() { // hundreds may ask: one finds out, the others are told
+		return nil, false, fmt.Errorf("read the audio log: %w", errLogSilent)
+	}
+	defer func() {
+		if err != nil {
+			t.silent.Store(nanotime() + int64(silentFor))
+		}
+	}()
 	t.metrics.tapeReads.Add(1)
 	ctx, cancel := context.WithTimeout(t.ctx, readWithin)
 	defer cancel()
@@ -80,7 +89,7 @@ func (r *reel) take(msg *jetstream.RawStreamMsg) []*piece {
 func (r *reel) seek(second int64) (uint64, error) {
 	t := r.tape
 	t.mu.Lock()
-	known, quiet := r.found[second], r.quiet()
+	known, quiet := r.found[second], r.sought.covers(second)
 	t.mu.Unlock()
 	if known != 0 || quiet {
 		return known, nil
@@ -93,7 +102,7 @@ func (r *reel) seek(second int64) (uint64, error) {
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		if len(got) == 0 {
-			r.empty = emptiness{from: max(r.empty.from, 1), at: nanotime()}
+			r.sought = emptiness{from: second, at: nanotime()}
 			return uint64(0), nil
 		}
 		if len(r.found) >= maxSeeks {
@@ -103,11 +112,6 @@ func (r *reel) seek(second int64) (uint64, error) {
 		return got[0].Sequence, nil
 	})
 	return found.(uint64), err
-}
-
-// quiet says that the log was just found to have nothing new. The caller holds mu.
-func (r *reel) quiet() bool {
-	return r.empty.at != 0 && nanotime()-r.empty.at < int64(headFor)
 }
 
 // hole is a range of seqs that the log seems not to have.
