@@ -178,7 +178,7 @@ func (w *simLog) decide(by *simEdge, f func(*room.State) (room.Draft, error), th
 
 // ghosts fails where sessions of an edge are still shown as there five seconds after its death, though a presence and the log were well.
 func (w *simLog) ghosts(dead *simEdge, at time.Duration) {
-	if w.badAt > at-4*time.Second {
+	if !w.up || w.badAt > at-4*time.Second {
 		return
 	}
 	for _, p := range w.all {
