@@ -116,14 +116,21 @@ func (s *Service) serve(ctx context.Context) error {
 	return group.Wait()
 }
 
-// listen proves again and again that what the servers sent has reached this process.
+// listen proves again and again that what the servers sent has reached this process. What they sent while the connection was gone has
+// not, however short that was.
 func (s *Service) listen(ctx context.Context) {
+	connections := s.bus.Conn().Stats().Reconnects
 	every(ctx, s.cfg.Listen, func() {
 		round, cancel := context.WithTimeout(ctx, s.cfg.Deaf)
 		defer cancel()
 		if s.bus.Conn().FlushWithContext(round) == nil {
+			now := s.bus.Conn().Stats().Reconnects
 			s.mu.Lock()
 			defer s.mu.Unlock()
+			if now != connections {
+				connections = now
+				s.watch.Deafened()
+			}
 			s.watch.Listening(time.Now())
 		}
 	})

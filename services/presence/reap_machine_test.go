@@ -60,6 +60,7 @@ type simPresence struct {
 	watch             *watch
 	read              int // events
 	caughtUp          bool
+	back              bool // its connection is another one than before
 	dead, frozen, cut bool
 	wellSince         time.Duration
 	queued            []func()
@@ -82,7 +83,15 @@ func (w *simLog) presence(name string) *simPresence {
 	w.Every(cfg.Listen, func() bool {
 		p.does(func() {
 			if p.caughtUp && !p.cut { // before that it judges nobody
-				w.After(w.Upto(5*time.Millisecond), func() { p.hears(func() { p.watch.Listening(time.Now()) }) })
+				w.After(w.Upto(5*time.Millisecond), func() {
+					p.hears(func() {
+						if p.back && w.bug != "never deaf" {
+							p.watch.Deafened()
+						}
+						p.back = false
+						p.watch.Listening(time.Now())
+					})
+				})
 			}
 		})
 		return !p.dead

@@ -31,7 +31,7 @@ func (w *simLog) trouble(at, long time.Duration) {
 		case 5:
 			w.Note("%s is cut off for %v", p.name, long)
 			p.cut = true
-			w.After(long, func() { p.cut, p.wellSince = false, w.Now() })
+			w.After(long, func() { p.cut, p.back, p.wellSince = false, true, w.Now() })
 		case 6:
 			w.Note("%s is killed", p.name)
 			p.dead = true
@@ -86,7 +86,7 @@ func (w *simLog) heal() {
 		e.frozen, e.cut, e.wellSince = false, false, w.Now()
 	}
 	for _, p := range w.all {
-		p.cut = false
+		p.cut, p.back = false, true
 		if p.dead {
 			w.replace(p)
 		} else {

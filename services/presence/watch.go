@@ -66,6 +66,9 @@ func (w *watch) Listening(now time.Time) {
 	w.listened = now
 }
 
+// Deafened notes that something may have been missed, for however short a time: two lost heartbeats are enough to take an edge for dead.
+func (w *watch) Deafened() { w.listened = time.Time{} }
+
 // Speaks notes what a speaker's edge says about a track. Unknown and ended tracks are passed over, so the map is bound by
 // the open tracks.
 func (w *watch) Speaks(roomName, track string, on bool, now time.Time) {
