@@ -75,8 +75,7 @@ func (c *roomCreateCmd) tell(p *program, body json.RawMessage) error {
 	if got.Opened {
 		word = "was closed and is open again"
 	}
-	_, err := fmt.Fprintf(p.out, "room %s %s: keep %s, capacity %s, %s speak\n", c.Room, word, got.Room.Keep, capacity(got.Room.Capacity),
-		map[string]string{room.SpeakModerators: "only moderators", room.SpeakGranted: "all with the right"}[got.Room.Speak])
+	_, err := fmt.Fprintf(p.out, "room %s %s: keep %s, capacity %s, speak %s\n", c.Room, word, got.Room.Keep, capacity(got.Room.Capacity), got.Room.Speak)
 	return err
 }
 

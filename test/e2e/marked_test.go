@@ -23,13 +23,15 @@ type mouth struct {
 	track  *participant.Speaker
 }
 
-func newMouth(t *testing.T, url, room string) *mouth {
+// newMouth joins and starts a track; without a token it gets a dev token, which has all rights.
+func newMouth(t *testing.T, url, room string, token ...string) *mouth {
 	t.Helper()
 	m := &mouth{t: t, mark: "mouth-" + strings.ToLower(rand.Text())}
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
 	defer cancel()
 	var err error
-	if m.joined, err = participant.Join(ctx, participant.Config{URL: url, Room: room, Name: "mouth"}); err != nil {
+	cfg := participant.Config{URL: url, Room: room, Name: "mouth", Token: strings.Join(token, "")}
+	if m.joined, err = participant.Join(ctx, cfg); err != nil {
 		t.Fatalf("join %s at %s: %v", room, url, err)
 	}
 	t.Cleanup(m.joined.Close)
