@@ -3,6 +3,9 @@
 package deploy_test
 
 import (
+	"crypto/ed25519"
+	"crypto/x509"
+	"encoding/pem"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -136,10 +139,10 @@ func (c *cluster) workload(t *testing.T, name string) workload {
 	return workload{}
 }
 
-// makeSecrets runs the documented script on a public key and keeps what it prints.
+// makeSecrets runs the documented script on a public key, and a recorder's, and keeps what it prints.
 func (c *cluster) makeSecrets(t *testing.T, publicKey string) {
 	t.Helper()
-	printed, err := exec.CommandContext(t.Context(), filepath.Join(manifests, "secrets"), publicKey).Output()
+	printed, err := exec.CommandContext(t.Context(), filepath.Join(manifests, "secrets"), publicKey, recorderKey(t)).Output()
 	if err != nil {
 		t.Fatalf("deploy/k8s/secrets: %v", err)
 	}
@@ -160,6 +163,24 @@ func (c *cluster) makeSecrets(t *testing.T, publicKey string) {
 		}
 		c.secrets[secret.Name] = secret
 	}
+}
+
+// recorderKey is a key that recordings can be signed with.
+func recorderKey(t *testing.T) string {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "recorder.key")
+	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // somePublicKey stands for a key where only its place matters.
@@ -185,11 +206,12 @@ func TestSecretsAreNewEachTimeAndNeverPrivate(t *testing.T) {
 			seen[string(password)] = true
 		}
 	}
-	private := filepath.Join(t.TempDir(), "airloom.key")
-	if err := os.WriteFile(private, []byte("-----BEGIN PRIVATE KEY-----\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := exec.CommandContext(t.Context(), filepath.Join(manifests, "secrets"), private).Run(); err == nil {
-		t.Error("a private key was put into a Secret")
+	private, public := recorderKey(t), somePublicKey(t)
+	for what, args := range map[string][]string{
+		"the private key of tokens": {private, private}, "a recorder's public key": {public, public}, "no recorder's key": {public},
+	} {
+		if err := exec.CommandContext(t.Context(), filepath.Join(manifests, "secrets"), args...).Run(); err == nil {
+			t.Errorf("%s was put into a Secret", what)
+		}
 	}
 }

@@ -129,8 +129,8 @@ func checkReplicas(t *testing.T, c *cluster, servers []*pod) {
 	if err := json.Unmarshal(answer.Data, &list); err != nil {
 		t.Fatal(err)
 	}
-	if len(list.Streams) != 2 {
-		t.Errorf("%d streams, want 2: %s", len(list.Streams), answer.Data)
+	if len(list.Streams) != 3 { // events, audio, snapshots
+		t.Errorf("%d streams, want 3: %s", len(list.Streams), answer.Data)
 	}
 	for _, s := range list.Streams {
 		if s.Config.Replicas != len(servers) || !strings.HasSuffix(s.Config.Name, "_main") {
