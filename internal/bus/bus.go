@@ -8,11 +8,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/url"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -64,7 +66,7 @@ func Connect(ctx context.Context, cfg Config, logger *slog.Logger) (*Bus, error)
 			b.watch()
 			return b, nil
 		}
-		if !errors.Is(err, nats.ErrNoServers) && !errors.Is(err, nats.ErrTimeout) && !nameless(err) {
+		if !errors.Is(err, nats.ErrNoServers) && !errors.Is(err, nats.ErrTimeout) && !nameless(err) && !cut(err) {
 			return nil, explain(cfg, err)
 		}
 		select {
@@ -73,6 +75,11 @@ func Connect(ctx context.Context, cfg Config, logger *slog.Logger) (*Bus, error)
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
+}
+
+// cut says that somebody took the connection and dropped it: a server that is just coming up or going down, or a proxy that has none behind it.
+func cut(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 // nameless says that a name has no address (yet: an orchestrator gives it one when the servers come up).
@@ -88,6 +95,8 @@ func explain(cfg Config, err error) error {
 		return fmt.Errorf("connect to NATS at %s: this name has no address: mend --nats: %w", where, err)
 	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired):
 		return fmt.Errorf("connect to NATS at %s: it refuses this user: check user and password in the URL or --nats-creds: %w", where, err)
+	case cut(err):
+		return fmt.Errorf("connect to NATS at %s: it takes connections and drops them: look at its log, or at the proxy before it: %w", where, err)
 	case errors.Is(err, nats.ErrNoServers), errors.Is(err, nats.ErrTimeout):
 		return fmt.Errorf("connect to NATS at %s: nobody answers there: start nats-server with JetStream (-js), or mend --nats: %w", where, err)
 	default:
@@ -111,7 +120,7 @@ func options(cfg Config, logger *slog.Logger) []nats.Option {
 		nats.Name(cfg.Name),
 		nats.CustomInboxPrefix(cfg.Role.InboxPrefix()),
 		// A frozen server is left after 1 to 1.5 s. The default (2 min x 2) loses a listener for minutes.
-		nats.PingInterval(500*time.Millisecond), nats.MaxPingsOutstanding(2),
+		nats.PingInterval(500 * time.Millisecond), nats.MaxPingsOutstanding(2),
 		nats.ReconnectBufSize(-1), nats.MaxReconnects(-1),
 		nats.ReconnectWait(100 * time.Millisecond), nats.ReconnectJitter(100*time.Millisecond, 100*time.Millisecond),
 		nats.Timeout(2 * time.Second),

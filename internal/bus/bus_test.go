@@ -3,11 +3,14 @@ package bus
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -61,6 +64,60 @@ func TestConnectSaysWhatToDo(t *testing.T) {
 			t.Errorf("%s: the error tells the password: %v", c.name, err)
 		}
 	}
+}
+
+// A proxy takes connections also while there is no server behind it: that ends, and must not end a service that is just starting.
+func TestConnectWaitsForWhoeverDropsConnections(t *testing.T) {
+	s, err := Embed(EmbedConfig{Dir: t.TempDir(), Region: "local", Listen: "127.0.0.1:0"}, silent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	cfg := s.Config(Edge)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var proxy sync.WaitGroup
+	defer proxy.Wait()
+	defer l.Close()
+	proxy.Go(func() {
+		for dropped := 0; ; {
+			near, err := l.Accept()
+			if err != nil {
+				return
+			}
+			if dropped++; dropped <= 3 {
+				near.Close()
+				continue
+			}
+			proxy.Go(func() { join(near, strings.TrimPrefix(s.ClientURL(), "nats://")) })
+		}
+	})
+	b, err := Connect(t.Context(), Config{URL: "nats://" + l.Addr().String(), User: cfg.User, Password: cfg.Password, Wait: 10 * time.Second}, silent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Close()
+}
+
+// join copies between a connection and an address until either ends.
+func join(near net.Conn, to string) {
+	defer near.Close()
+	far, err := net.Dial("tcp", to)
+	if err != nil {
+		return
+	}
+	defer far.Close()
+	var both sync.WaitGroup
+	for _, way := range [][2]net.Conn{{near, far}, {far, near}} {
+		both.Go(func() {
+			_, _ = io.Copy(way[0], way[1])
+			way[0].Close()
+			way[1].Close()
+		})
+	}
+	both.Wait()
 }
 
 func TestEmbedSaysWhatToDo(t *testing.T) {
