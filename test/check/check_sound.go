@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -10,8 +11,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"airloom/internal/frame"
+	"airloom/internal/participant"
 	"airloom/internal/recording"
 	"airloom/internal/room"
 )
@@ -37,6 +40,9 @@ func (r *run) checkAcked(archives []*archive, p *promise) {
 		one := all[id]
 		acked := one.acked()
 		tracks, frames, sent = tracks+1, frames+acked+1, sent+one.seqs
+		if !one.ended && one.overAt().After(r.calmAt) && !(one.lostSession() && one.began.Before(r.calmAt)) {
+			p.breaks("track %s of %s: %d of %d seqs are acked %v after the faults: %v", id, one.speaker, acked+1, one.seqs, time.Since(r.calmAt).Round(time.Second), one.err)
+		}
 		for _, a := range archives {
 			parts := a.holding(id)
 			if len(parts) == 0 && acked >= 0 {
@@ -73,6 +79,11 @@ func (w *wrong) tell(where string, p *promise) {
 			p.breaks("%s: seqs %d to %d %s", where, r.From, r.To, what)
 		}
 	}
+}
+
+// lostSession says that the track's session was away for longer than 30 s, which a fault may bring about.
+func (s *said) lostSession() bool {
+	return errors.Is(s.err, participant.ErrSessionLost) || errors.Is(s.err, participant.ErrTrackOver)
 }
 
 // compare holds a track as recorded against what was said: all that is acked is there, and all that is there was said.

@@ -20,14 +20,14 @@ const (
 // disk is a small tmpfs, named after the process that has its data there.
 type disk struct{ of, path string }
 
-// smallDisk mounts one. Mounting needs root.
+// smallDisk mounts one.
 func (c *cluster) smallDisk(of, folder string) (string, error) {
 	path := filepath.Join(c.dir, "data", folder)
 	if err := os.MkdirAll(path, 0o755); err != nil {
 		return "", err
 	}
-	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size="+diskSize, "airloom-check", path).CombinedOutput(); err != nil {
-		return "", fmt.Errorf("mount a small disk at %s (needs root): %w: %s", path, err, out)
+	if out, err := asRoot("mount", "-t", "tmpfs", "-o", "size="+diskSize+",mode=0777", "airloom-check", path).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("mount a small disk at %s: run as root where mounting is allowed (in a container: --privileged), or allow sudo without a password: %w: %s", path, err, out)
 	}
 	c.disks = append(c.disks, &disk{of, path})
 	return path, nil
@@ -91,12 +91,20 @@ func (d *disk) free() error {
 func (d *disk) unmount() {
 	keep := d.path + ".kept"
 	_ = exec.Command("cp", "-a", d.path, keep).Run() // for whoever looks at it; the run is over
-	if err := exec.Command("umount", d.path).Run(); err != nil {
-		_ = exec.Command("umount", "-l", d.path).Run()
+	if err := asRoot("umount", d.path).Run(); err != nil {
+		_ = asRoot("umount", "-l", d.path).Run()
 	}
 	if os.Remove(d.path) == nil {
 		_ = os.Rename(keep, d.path)
 	}
+}
+
+// asRoot is for mounting alone.
+func asRoot(name string, args ...string) *exec.Cmd {
+	if os.Geteuid() == 0 {
+		return exec.Command(name, args...)
+	}
+	return exec.Command("sudo", append([]string{"-n", name}, args...)...)
 }
 
 type zeros struct{}

@@ -27,6 +27,7 @@ func init() {
 	kinds = []kind{
 		{name: "kill", weight: 9, from: 100, to: 6000, on: oneOf(nodeNames, serviceNames), do: kill, undo: begin},
 		{name: "freeze", weight: 7, from: 500, to: 9000, on: oneOf(nodeNames, serviceNames), do: freeze, undo: thaw},
+		{name: "freeze-long", weight: 1, from: 20000, to: 45000, once: true, on: oneOf(serviceNames), do: freeze, undo: thaw},
 		{name: "restart", weight: 5, from: 50, to: 1500, on: oneOf(nodeNames, serviceNames), do: end, undo: begin},
 		{name: "kill-nats", weight: 2, from: 200, to: 3000, on: allOf(nodeNames...), do: kill, undo: begin},
 		{name: "kill-edge-without-log", weight: 2, from: 3000, to: 6000, on: twoNodesAndAnEdge, do: killWithoutLog, undo: reviveWithLog},

@@ -39,6 +39,7 @@ type run struct {
 	began    time.Time
 	cluster  *cluster
 	calm     chan struct{} // closed when the faults are over
+	calmAt   time.Time
 	patience time.Duration // for one thing that a participant wishes; the log may be away that long
 
 	speakers  []*speaker
@@ -84,11 +85,14 @@ func (r *run) join(ctx context.Context, cfg participant.Config, identity string)
 	cfg.URL, cfg.Token, cfg.Name, cfg.Patience = r.cluster.front.url(), token, identity, 45*time.Second
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
-	err = until(ctx, identity+" has joined", func() error {
-		p, err = participant.Join(ctx, cfg)
-		return err
-	})
-	return p, err
+	for {
+		if p, err = participant.Join(ctx, cfg); err == nil {
+			return p, nil
+		}
+		if !pause(ctx, 1100*time.Millisecond) { // an edge takes an identity once a second
+			return nil, fmt.Errorf("join %s as %s: %w", cfg.Room, identity, err)
+		}
+	}
 }
 
 func (r *run) token(identity string) (string, error) {
@@ -151,6 +155,7 @@ func (r *run) live(ctx context.Context, schedule *schedule) (*findings, error) {
 		_ = people.Wait() // told below, where it matters
 	}()
 	err := r.suffer(ctx, schedule)
+	r.calmAt = time.Now()
 	close(r.calm)
 	if err == nil {
 		err = r.heal(ctx)

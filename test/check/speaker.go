@@ -22,6 +22,7 @@ type said struct {
 	silent  frame.Ranges // seqs sent as silence
 	seqs    int64        // given to the participant
 	out     *participant.Speaker
+	began   time.Time
 	over    atomic.Int64 // when its speaker was done with it, ns since 1970; 0: not yet
 	ended   bool         // End went well: all is acked
 	err     error        // why the track was over before its speaker wished it
@@ -102,7 +103,7 @@ func (s *speaker) session(ctx context.Context, p *participant.Participant, stop 
 // track speaks one track to its end; stopped says that the run wants no more.
 func (s *speaker) track(ctx context.Context, p *participant.Participant, out *participant.Speaker, stop <-chan struct{}) (stopped bool) {
 	s.keys++
-	one := &said{speaker: s.name, room: s.room, track: out.Track(), key: s.dice.Uint64()&^0xff | s.keys&0xff, out: out}
+	one := &said{speaker: s.name, room: s.room, track: out.Track(), key: s.dice.Uint64()&^0xff | s.keys&0xff, out: out, began: time.Now()}
 	s.mu.Lock()
 	s.tracks = append(s.tracks, one)
 	s.mu.Unlock()
