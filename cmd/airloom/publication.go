@@ -203,14 +203,14 @@ func (u *publication) report(failed error) error {
 	stats := u.speaker.Stats()
 	var unacked error
 	keep := u.joined.Session().Room.Keep
-	if missing := stats.Frames - stats.Kept; missing > 0 && failed == nil && keep != room.KeepNone {
+	if missing := stats.Frames - stats.Kept - stats.Passed; missing > 0 && failed == nil && keep != room.KeepNone {
 		unacked = fmt.Errorf("%d of %d frames were not acked", missing, stats.Frames)
 	}
 	if u.c.JSON {
 		return errors.Join(unacked, u.p.json(map[string]any{
 			"room": u.c.Room, "track": u.speaker.Track(), "epoch": u.speaker.Epoch(), "frames": stats.Frames,
 			"silent": stats.Seqs - int64(stats.Frames), "bytes": stats.Bytes, "seconds": u.sent.Seconds(),
-			"acked": stats.Kept, "acked_seq": stats.Acked, "resent": stats.Resent, "dropped": stats.Dropped,
+			"acked": stats.Kept, "acked_seq": stats.Acked, "resent": stats.Resent, "dropped": stats.Dropped, "passed": stats.Passed,
 			"sha256": u.digest.Sum(), "keep": keep,
 		}))
 	}

@@ -47,7 +47,9 @@ type Track struct {
 	bytes   uint64
 	resent  uint64 // audio frames sent more than once
 	dropped uint64 // audio frames pushed out before they were acked
+	passed  uint64 // audio frames let go because the room kept nothing
 
+	passing bool // the room keeps nothing
 	ending  bool
 	logAway bool
 	moved   time.Time // when an ack last brought news, or something was asked for
@@ -84,6 +86,9 @@ func (o *Track) Add(payload []byte, voice bool, due time.Time) {
 	o.next++
 	if o.late {
 		o.live, o.backEnd = o.next, o.next
+	}
+	if o.late && o.passing {
+		o.pass(o.next)
 	}
 }
 
@@ -136,6 +141,9 @@ func (o *Track) liveRun(now time.Time) (from, to int64) {
 	for stale < o.next && now.Sub(o.slot(stale).due) > lateAfter {
 		stale++
 	}
+	if stale > o.live && o.passing {
+		o.pass(stale)
+	}
 	if stale > o.live {
 		if o.back == o.backEnd {
 			o.back = o.live
@@ -157,7 +165,11 @@ func (o *Track) takeLive(dst []byte, now time.Time) []byte {
 	}
 	o.live = to
 	o.silent = len(o.slot(from).payload) == 0
-	return o.encode(dst, from, to, 0)
+	dst = o.encode(dst, from, to, 0)
+	if o.passing {
+		o.pass(to)
+	}
+	return dst
 }
 
 // takeBacklog appends the next backlog packet to dst while at most window seqs, and not too many packets, are on their
@@ -234,7 +246,7 @@ func (o *Track) SentAll() bool { return o.live == o.next && o.back == o.backEnd 
 
 // AckedAudio counts the audio frames that are acked; dropped ones never are.
 func (o *Track) AckedAudio() uint64 {
-	n := o.audio - o.dropped
+	n := o.audio - o.dropped - o.passed
 	for seq := o.first; seq < o.next; seq++ {
 		if len(o.slot(seq).payload) > 0 {
 			n--

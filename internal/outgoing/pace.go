@@ -36,6 +36,9 @@ func (o *Track) Ack(seq int64, now time.Time) (news, backlog bool) {
 // gap; there are none where lostFrom ≥ lostTo.
 func (o *Track) Resend(from int64, now time.Time) (lostFrom, lostTo int64) {
 	o.moved = now
+	if o.passing {
+		return 0, 0 // nobody asks for what is not kept
+	}
 	return o.resend(from)
 }
 

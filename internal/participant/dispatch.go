@@ -109,7 +109,7 @@ func (p *Participant) roomChanged(in *inbound) {
 	speakers := p.speakers
 	p.mu.Unlock()
 	for _, s := range speakers {
-		s.look() // End may wait for acks that will not come
+		s.follow(info.Keep != room.KeepNone)
 	}
 	p.stopUnlessAllowed()
 	p.notice(Notice{Kind: RoomChanged})

@@ -135,6 +135,11 @@ func (s *Speaker) resend(from int64) {
 	lostFrom, lostTo := s.out.Resend(from, time.Now())
 	s.mu.Unlock()
 	s.p.kick()
+	s.declare(lostFrom, lostTo)
+}
+
+// declare tells the edge that the seqs lostFrom..lostTo−1 are no longer here; none where lostFrom ≥ lostTo.
+func (s *Speaker) declare(lostFrom, lostTo int64) {
 	if lostFrom >= lostTo {
 		return
 	}
@@ -144,6 +149,15 @@ func (s *Speaker) resend(from int64) {
 	}); err != nil {
 		s.p.log.Debug("gap not declared", "err", err)
 	}
+}
+
+// follow takes the room's word whether its sound is kept.
+func (s *Speaker) follow(kept bool) {
+	s.mu.Lock()
+	from, to := s.out.SetKept(kept)
+	s.change() // End may wait for acks that will not come
+	s.mu.Unlock()
+	s.declare(from, to)
 }
 
 // nudge sends all unacked frames again when acks have failed to come for long though the log is there: a request to

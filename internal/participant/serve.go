@@ -83,6 +83,9 @@ func (p *Participant) adopt(l *link, w *inbound) error {
 	}
 	p.goOn()
 	p.stopUnlessAllowed()
+	for _, s := range speakers {
+		s.follow(info.Keep != room.KeepNone)
+	}
 	p.adoptTracks(speakers, tracks, w.Resumed)
 	p.repeat(l, tracks)
 	p.kick()

@@ -52,6 +52,7 @@ type Stats struct {
 	Kept    uint64 // audio frames that are acked
 	Resent  uint64
 	Dropped uint64 // audio frames given up unacked
+	Passed  uint64 // audio frames said while the room kept nothing
 	LogAway bool
 }
 
@@ -86,6 +87,7 @@ func (p *Participant) StartTrack(ctx context.Context, cfg TrackConfig) (*Speaker
 	if p.err != nil {
 		return nil, p.err
 	}
+	s.out.SetKept(p.session.Room.Keep != room.KeepNone)
 	p.speakers = append(p.speakers[:len(p.speakers):len(p.speakers)], s) // copied: readers hold the old slice
 	return s, nil
 }
@@ -179,7 +181,7 @@ func (s *Speaker) Stats() Stats {
 	frames, bytes, resent, dropped := s.out.Counts()
 	return Stats{
 		Frames: frames, Bytes: bytes, Seqs: s.out.Next(), Acked: s.out.Acked(), Kept: s.out.AckedAudio(),
-		Resent: resent, Dropped: dropped, LogAway: s.out.LogAway(),
+		Resent: resent, Dropped: dropped, Passed: s.out.Passed(), LogAway: s.out.LogAway(),
 	}
 }
 
@@ -203,12 +205,6 @@ func (s *Speaker) wait(ctx context.Context, ready func() bool) error {
 func (s *Speaker) change() {
 	close(s.changed)
 	s.changed = make(chan struct{})
-}
-
-func (s *Speaker) look() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.change()
 }
 
 func (s *Speaker) fail(err error) {
