@@ -159,6 +159,37 @@ func TestKeepChangesWhileSpeaking(t *testing.T) {
 	}
 }
 
+// A room begins to keep while a speaker is between two edges: what it said before is not kept, though it was never acked.
+func TestKeepBeginsWhileASpeakerIsAway(t *testing.T) {
+	t.Parallel()
+	nats := startNATS(t, natsConf{})[0]
+	f := newFabric(t, nats.url())
+	f.presence()
+	f.recorder()
+	one, two := f.edge(), f.edge()
+	set := func(k room.Keep) {
+		t.Helper()
+		f.cli("room", "--url", two.url, "create", "hall", "--keep", string(k)).ok()
+	}
+	set(room.KeepNone)
+	h, m := newHearer(t, two.url, "hall"), newMouth(t, one.url+","+two.url, "hall", f.speakerToken("ada"))
+	m.say(0, 49)
+	eventually(t, 5*time.Second, "it is heard", func() bool { return slices.Equal(h.frames(m), numbers(0, 49)) })
+	one.kill()
+	set(room.KeepRecord)
+	eventually(t, 15*time.Second, "it is back on the other edge", func() bool { return m.joined.Session().Room.Keep == room.KeepRecord })
+	m.say(50, 99)
+	m.acked(99)
+	m.leave()
+	_, track := closedTrack(t, two.url, "hall", m.track.Track())
+	if track.Frames != 50 {
+		t.Errorf("%d frames are recorded, of 50 that were said on the record", track.Frames)
+	}
+	if frames, where := m.onDisk(filepath.Dir(nats.conf), f.blob); !slices.Equal(frames, numbers(50, 99)) {
+		t.Errorf("frames %v are in %v", frames, where)
+	}
+}
+
 // What an installation keeps by default is what its help says, and whoever joins is told before speaking.
 func TestKeepByDefault(t *testing.T) {
 	t.Parallel()
