@@ -42,6 +42,9 @@ func (c *recordingVerifyCmd) Run(p *program, at *RecordingCmd) error {
 		return err
 	}
 	manifest, err := from.read()
+	if errors.Is(err, fs.ErrNotExist) {
+		err = hint(err, "A folder needs at least a manifest.json; `airloom recording get ID -o DIR` fetches one. While a recording goes on there is none.")
+	}
 	if err != nil {
 		return fmt.Errorf("verify %s: %w", c.What, err)
 	}

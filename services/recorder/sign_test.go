@@ -2,12 +2,16 @@ package recorder
 
 import (
 	"bytes"
+	"context"
 	"crypto/ed25519"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"airloom/internal/bus"
+	"airloom/internal/eventlog"
 	"airloom/internal/query"
 	"airloom/internal/recording"
 	"airloom/internal/subject"
@@ -192,4 +196,32 @@ func asRefused(err error, refused **query.Refused) bool {
 	r, ok := err.(*query.Refused)
 	*refused = r
 	return ok
+}
+
+// Without a key a recorder works, and says once that nobody can prove what it writes.
+func TestARecorderWithoutAKeySaysSo(t *testing.T) {
+	r := newRegion(t)
+	dir := t.TempDir()
+	b := r.connect(bus.Recorder)
+	var said strings.Builder
+	rec, err := New(quick(), b, eventlog.New(b, "eu", "recorder-test", defaults, quiet), openStore(t, dir), slog.New(slog.NewTextHandler(&said, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- rec.Run(ctx) }()
+	until(t, "ready", rec.Ready)
+	r.said("hall", speech(t, 20))
+	m := closed(t, dir, 1)[0]
+	cancel()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(said.String(), "not signed"); n != 1 || len(signatures(t, dir)) != 0 {
+		t.Errorf("said %d times, %v", n, signatures(t, dir))
+	}
+	if rep := copyOf(t, filepath.Join(dir, "recordings", m.Recording)).verify(); rep.Count() != 0 || rep.Proof != recording.ProofUnsigned {
+		t.Errorf("%+v", rep)
+	}
 }
