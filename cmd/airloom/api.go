@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -106,18 +105,10 @@ func (r remote) eachLine(p *program, path string, params url.Values, f func([]by
 		return err
 	}
 	defer content.Close()
-	lines := bufio.NewScanner(content)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		if len(lines.Bytes()) == 0 {
-			continue // keeps a followed answer alive
+	return eachLine(content, func(line []byte) error {
+		if len(line) == 0 {
+			return nil
 		}
-		if err := f(lines.Bytes()); err != nil {
-			return err
-		}
-	}
-	if err := lines.Err(); err != nil {
-		return fmt.Errorf("read events: %w", err)
-	}
-	return nil
+		return f(line)
+	})
 }

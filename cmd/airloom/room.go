@@ -66,20 +66,27 @@ func (c *roomListCmd) pages(p *program, at *roomCmd) ([]query.RoomCount, error) 
 
 type roomShowCmd struct {
 	Room roomName `arg:"" help:"Room."`
-	At   string   `placeholder:"TIME" help:"As it was at this time (RFC 3339, as 2026-11-20T12:03:00Z)."`
+	At   string   `placeholder:"TIME" help:"As it was at this time: 2026-11-20T12:03:00Z, or 13:03 and \"2026-11-20 13:03\" in local time, or -10m."`
 	JSON bool     `name:"json" help:"Print the answer as one object."`
+
+	at time.Time
 }
 
 // Help is printed below the flags.
 func (roomShowCmd) Help() string {
-	return "Example:  airloom room show town-hall --at 2026-11-20T12:03:00Z"
+	return "A time in the past is by the clocks of the edges, which wrote down what happened.\n\nExample:  airloom room show town-hall --at 2026-11-20T12:03:00Z"
 }
 
 // Validate is called by the parser.
 func (c *roomShowCmd) Validate() error {
-	if _, err := time.Parse(time.RFC3339, c.At); c.At != "" && err != nil {
-		return fmt.Errorf("--at %q: not a time as 2026-11-20T12:03:00Z", c.At)
+	if c.At == "" {
+		return nil
 	}
+	at, err := parseAt(c.At, time.Now())
+	if err != nil {
+		return fmt.Errorf("--at: %w", err)
+	}
+	c.at = at
 	return nil
 }
 
@@ -91,6 +98,14 @@ func (c *roomShowCmd) Run(p *program, at *roomCmd) error {
 	}
 	if c.JSON {
 		return p.json(got)
+	}
+	if c.At != "" {
+		when := c.at.Local().Format("2006-01-02 15:04:05 MST")
+		if got.Position == 0 {
+			_, err := fmt.Fprintf(p.out, "room %s: nothing had happened there yet at %s\n", c.Room, when)
+			return err
+		}
+		fmt.Fprintf(p.out, "as it was at %s:\n", when)
 	}
 	fmt.Fprintf(p.out, "room %s: keep %s, capacity %s, %s%s (position %d)\n", got.Room.Room, got.Room.Keep,
 		capacity(got.Room.Capacity), speakers(got.Room.Speak), condition(got.Room.Closed, got.Room.Recording), got.Position)
@@ -114,7 +129,7 @@ func (c *roomShowCmd) pages(p *program, at *roomCmd) (query.Roster, error) {
 	for offset := 0; ; {
 		ask := url.Values{}
 		if c.At != "" {
-			ask.Set("at", c.At) // comes in one page
+			ask.Set("at", c.at.UTC().Format(time.RFC3339Nano)) // comes in one page
 		} else if offset > 0 {
 			ask.Set("offset", strconv.Itoa(offset))
 		}
@@ -130,32 +145,6 @@ func (c *roomShowCmd) pages(p *program, at *roomCmd) (query.Roster, error) {
 			return all, nil
 		}
 	}
-}
-
-type roomEventsCmd struct {
-	Room   roomName `arg:"" help:"Room."`
-	Follow bool     `help:"Go on as new events come."`
-	After  uint64   `help:"Only events behind this position."`
-	JSON   bool     `name:"json" help:"As always: one JSON object per line."`
-}
-
-// Run prints events.
-func (c *roomEventsCmd) Run(p *program, at *roomCmd) error {
-	ask := url.Values{}
-	if c.Follow {
-		ask.Set("follow", "true")
-	}
-	if c.After > 0 {
-		ask.Set("after", strconv.FormatUint(c.After, 10))
-	}
-	err := at.eachLine(p, "v1/rooms/"+string(c.Room)+"/events", ask, func(line []byte) error {
-		_, err := fmt.Fprintf(p.out, "%s\n", line)
-		return err
-	})
-	if p.ctx.Err() != nil {
-		return nil // Ctrl-C is how --follow ends
-	}
-	return err
 }
 
 func capacity(n int) string {

@@ -110,6 +110,9 @@ func (d *door) follow(ctx context.Context, name string, out *lines) error {
 			return nil
 		case <-ring:
 		case <-tick.C:
+			if err := out.alive(); err != nil {
+				return nil // the receiver has gone
+			}
 		}
 	}
 }
@@ -152,6 +155,16 @@ func (l *lines) event(e *room.Event) error {
 		return fmt.Errorf("write event: %w", err)
 	}
 	l.after = e.Position
+	return nil
+}
+
+// alive writes an empty line, so that who waits for events can tell a quiet room from a dead edge.
+func (l *lines) alive() error {
+	l.begin()
+	_ = l.control.SetWriteDeadline(time.Now().Add(writePatience))
+	if _, err := l.w.Write([]byte{'\n'}); err != nil {
+		return fmt.Errorf("write events: %w", err)
+	}
 	return nil
 }
 
