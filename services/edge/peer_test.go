@@ -64,6 +64,7 @@ type inMessage struct {
 	Supported []int           `json:"supported"`
 	WithinMS  int64           `json:"within_ms"`
 	T         float64         `json:"t"`
+	after     int             // so many messages with audio
 	Reason    string          `json:"reason"`
 	PlayedAt  time.Time       `json:"at"`
 	Window    window          `json:"window"`
@@ -148,6 +149,7 @@ func (p *peer) readOne() bool {
 			p.err = fmt.Errorf("text %q: %w", body, err)
 			return false
 		}
+		m.after = len(p.audio)
 		p.inbox = append(p.inbox, m)
 	case opBinary:
 		p.audio = append(p.audio, body)

@@ -3,6 +3,7 @@ package edge
 import (
 	"context"
 	"math"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -47,12 +48,14 @@ type player struct {
 	cursor  uint64   // in the room's ring: what lies before it was given
 	held    int      // bytes counted in the tape
 
-	answered atomic.Bool
-	state    string
-	clamped  string
-	told     int64 // monotonic ns of the last playback message
-	moved    int64 // monotonic ns of the last progress
-	window   window
+	answering sync.Mutex // guards said
+	said      []byte     // the answer, once it was given
+
+	state   string
+	clamped string
+	told    int64 // monotonic ns of the last playback message
+	moved   int64 // monotonic ns of the last progress
+	window  window
 }
 
 func newPlayer(h *hub, c *conn, where place, rate float64) *player {
@@ -73,9 +76,14 @@ func (p *player) wind(base uint64) {
 func (p *player) stop() {
 	p.stopped.Store(true)
 	close(p.kick)
-	if p.answered.CompareAndSwap(false, true) {
-		p.conn.send(p.answer(playbackMessage{Type: "playback", State: stateWaiting, At: time.Now().UTC(), Rate: p.rate}))
+	p.answering.Lock()
+	defer p.answering.Unlock()
+	if p.said == nil {
+		p.said = p.answer(playbackMessage{Type: "playback", State: stateWaiting, At: time.Now().UTC(), Rate: p.rate})
+	} else if taken := p.conn.progress.Load(); taken > p.base && taken <= p.ring.head.Load() {
+		return // it has been written
 	}
+	p.conn.send(p.said)
 }
 
 // run works until the socket is at the live edge, or is wanted elsewhere.

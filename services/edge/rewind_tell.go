@@ -46,7 +46,7 @@ func (p *player) locate(ctx context.Context) bool {
 			p.settle(known, time.Now())
 			return true
 		}
-		if nanotime()-began > int64(locateWait) && !p.answered.Load() {
+		if nanotime()-began > int64(locateWait) && p.state != stateWaiting {
 			p.reply(stateWaiting, time.Now())
 			p.conn.worker.wakeConn(p.conn)
 		}
@@ -86,8 +86,11 @@ func (p *player) settle(known windowKnown, now time.Time) {
 func (p *player) reply(state string, now time.Time) {
 	m := p.playback(state, now)
 	p.state, p.told = state, nanotime()
-	if p.answered.CompareAndSwap(false, true) {
-		p.push(p.answer(m))
+	p.answering.Lock()
+	defer p.answering.Unlock()
+	if p.said == nil {
+		p.said = p.answer(m)
+		p.push(p.said)
 		return
 	}
 	p.push(text(m))

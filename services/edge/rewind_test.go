@@ -20,17 +20,22 @@ type heardFrame struct {
 }
 
 // frames takes what a peer heard of one track apart; silence is as many frames without payload.
-func (p *peer) frames(handle uint32) (all []heardFrame) {
+func (p *peer) frames(handle uint32) []heardFrame {
 	p.t.Helper()
-	for _, message := range p.heard() {
+	return framesOf(p.t, p.heard(), handle)
+}
+
+func framesOf(t testing.TB, messages [][]byte, handle uint32) (all []heardFrame) {
+	t.Helper()
+	for _, message := range messages {
 		if len(message) > maxListened {
-			p.t.Fatalf("a message of %d bytes", len(message))
+			t.Fatalf("a message of %d bytes", len(message))
 		}
 		for len(message) > 0 {
 			var one frame.Packet
 			rest, err := frame.Parse(message, &one)
 			if err != nil {
-				p.t.Fatal(err)
+				t.Fatal(err)
 			}
 			message = rest
 			if one.Handle != handle {
@@ -51,7 +56,7 @@ func (p *peer) frames(handle uint32) (all []heardFrame) {
 }
 
 // wholeFrom makes sure that frames are those of seq from on, in order, each once and unaltered.
-func wholeFrom(t *testing.T, who string, got []heardFrame, from, to uint32) {
+func wholeFrom(t testing.TB, who string, got []heardFrame, from, to uint32) {
 	t.Helper()
 	for i, f := range got {
 		seq := from + uint32(i)
