@@ -143,6 +143,23 @@ func (e *epoch) takeSums(sums []byte) {
 	}
 }
 
+// resume takes up what a checkpoint says of the track; the packs behind p.After are to be added again.
+func (fo *follow) resume(p trackPoint) {
+	fo.recordings, fo.frames = p.Recordings, p.Frames
+	for _, e := range p.Epochs {
+		back := newEpoch(e.Unit)
+		back.doneHigh = e.High
+		for _, r := range e.Closed {
+			back.done.Add(r.From, r.To)
+		}
+		back.takeSums(e.Sums)
+		for _, r := range e.Corrupt {
+			back.corrupt.Add(r.From, r.To)
+		}
+		fo.epochs[e.Epoch] = back
+	}
+}
+
 // resume brings the fold to where the checkpoint says, or to the beginning of the log.
 func (f *fold) resume(ctx context.Context) (err error) {
 	if f.eventsAt, err = f.stand(ctx, f.events); err != nil {
@@ -213,19 +230,7 @@ func (f *fold) resumeTracks(ctx context.Context, c *checkpoint) error {
 			return fmt.Errorf("resume track %s: its events are not in the log", p.Track)
 		}
 		fo := f.follow(rm, p.Track)
-		fo.recordings, fo.frames = p.Recordings, p.Frames
-		for _, e := range p.Epochs {
-			back := newEpoch(e.Unit)
-			back.doneHigh = e.High
-			for _, r := range e.Closed {
-				back.done.Add(r.From, r.To)
-			}
-			back.takeSums(e.Sums)
-			for _, r := range e.Corrupt {
-				back.corrupt.Add(r.From, r.To)
-			}
-			fo.epochs[e.Epoch] = back
-		}
+		fo.resume(p)
 		if err := f.readAgain(ctx, fo, p.After, f.read); err != nil {
 			return err
 		}

@@ -1,0 +1,230 @@
+package recorder
+
+import (
+	"bytes"
+	"time"
+
+	"airloom/internal/frame"
+	"airloom/internal/recording"
+	"airloom/internal/room"
+	"airloom/internal/sim"
+)
+
+var simTrack = frame.TrackID(7)
+
+// simLog is both streams of a region with one track, the blob store, and what edges have acked.
+type simLog struct {
+	*sim.World
+	bug    string
+	packs  []*frame.Packet // the pack at position p is packs[p-1]
+	events []*room.Event
+	state  *room.State
+	store  map[string][]byte
+	point  *simPoint // the checkpoint
+	acked  map[place]bool
+	ended  time.Duration // when the track was over; 0: it is not
+	last   int64         // seq the speaker said last, where it said
+	all    []*simRecorder
+}
+
+// place is one frame of the track.
+type place struct {
+	epoch uint8
+	seq   uint32
+}
+
+// simPoint is a checkpoint, and what else a recorder that begins knows of the log.
+type simPoint struct {
+	folded int
+	read   uint64
+	track  *trackPoint
+}
+
+// log stores a pack. While its edge has a lease, it acks.
+func (w *simLog) log(p *frame.Packet) {
+	w.packs = append(w.packs, p)
+	if w.ended == 0 || w.Now()-w.ended < 4*time.Second {
+		for seq := uint64(p.Seq); seq <= uint64(p.Last()); seq++ {
+			w.acked[place{p.Epoch, uint32(seq)}] = true
+		}
+	}
+}
+
+func (w *simLog) through() uint64 { return uint64(len(w.packs)) }
+
+// append stores an event if its subject has not moved on.
+func (w *simLog) append(draft room.Draft) (position uint64, ok bool) {
+	if kind, id := draft.Fact.Subject(); w.state.LastOn(kind, id) != draft.Expect {
+		return 0, false
+	}
+	e := &room.Event{Room: "hall", At: time.Now(), Fact: draft.Fact, Position: uint64(len(w.events) + 1)}
+	w.Note("event %d: %s %+v (log at %d)", e.Position, draft.Fact.Type(), draft.Fact, len(w.packs))
+	w.events = append(w.events, e)
+	w.state.Apply(e)
+	return e.Position, true
+}
+
+// must is append of what nobody else appends.
+func (w *simLog) must(draft room.Draft, err error) {
+	if _, ok := w.append(draft); err != nil || !ok {
+		w.Fail("the story is wrong: %v", err)
+	}
+}
+
+// put stores an object unless it is there; other bytes are a divergence.
+func (w *simLog) put(key string, data []byte) {
+	if there, ok := w.store[key]; ok && !bytes.Equal(there, data) {
+		w.Fail("divergence: two recorders wrote %s with %d and %d bytes", key, len(there), len(data))
+	}
+	w.store[key] = data
+}
+
+// speak foresees a track: frames in packs that come late, twice or not at all, gaps that are declared, and its end.
+func (w *simLog) speak(t *trackStory) {
+	w.must(w.state.Join(room.Joined{Session: "s", Identity: "i", Edge: "e", Grants: room.Grants{Speak: true}}))
+	w.must(w.state.StartTrack(room.TrackStarted{Track: simTrack, Handle: 7, Session: "s", Name: "mic", Channels: 1, FrameMS: 20}))
+	seq, epoch := uint32(0), uint8(0)
+	span := w.Between(5*time.Second, 60*time.Second)
+	w.Every(200*time.Millisecond, func() bool {
+		if w.Now() > span {
+			w.After(w.Upto(2*time.Second), func() { w.over(epoch, int64(seq)-1) })
+			return false
+		}
+		if w.Chance(0.003) {
+			seq, epoch = 0, epoch+1
+		}
+		n := 1 + w.IntN(10)
+		switch {
+		case w.Chance(0.03): // lost
+		case w.Chance(0.05):
+			n = 1 + w.IntN(400)
+			w.send(t.silence(epoch, seq, uint16(n)))
+		case w.Chance(0.05):
+			w.declare(epoch, seq, n)
+		default:
+			w.send(t.audio(epoch, seq, n))
+		}
+		seq += uint32(n)
+		return true
+	})
+}
+
+// send brings a pack into the log, mostly soon.
+func (w *simLog) send(p *frame.Packet) {
+	for range 1 + w.IntN(8)/7 {
+		d := w.Upto(50 * time.Millisecond)
+		if w.Chance(0.08) {
+			d = w.Upto(15 * time.Second) // an edge froze, or a speaker has sent it again
+		}
+		w.After(d, func() { w.log(p) })
+	}
+}
+
+func (w *simLog) declare(epoch uint8, seq uint32, n int) {
+	g := room.GapDeclared{Track: simTrack, Epoch: epoch, From: seq, To: seq + uint32(n) - 1, Reason: room.PublisherDropped}
+	if w.Chance(0.5) {
+		g.Through = max(w.through(), 1)
+	}
+	if draft, err := w.state.DeclareGap(g); err == nil {
+		w.append(draft)
+	}
+}
+
+// over ends the track: its speaker says so, or its session has left.
+func (w *simLog) over(epoch uint8, last int64) {
+	if w.Chance(0.5) {
+		w.last = last + int64(w.IntN(20))
+		w.must(w.state.EndTrack(room.TrackEnded{Track: simTrack, Epoch: epoch, Last: w.last}))
+	} else {
+		w.must(w.state.Leave("s", room.Timeout))
+	}
+	w.ended = w.Now()
+}
+
+// judge holds what is stored against the log.
+func (w *simLog) judge() {
+	through, closed := uint64(0), false
+	for _, e := range w.events {
+		if f, ok := e.Fact.(room.TrackClosed); ok {
+			through, closed = f.Through, true
+		}
+	}
+	if !closed {
+		w.Fail("the track is never closed")
+	}
+	for _, r := range w.all {
+		if r.done == "" || r.done != w.all[0].done {
+			w.Fail("%s says of the track: %s\n%s says: %s", r.name, r.done, w.all[0].name, w.all[0].done)
+		}
+	}
+	have := map[place]bool{}
+	for key, data := range w.store {
+		s, err := recording.ParseSegment(data)
+		if err != nil {
+			w.Fail("%s: %v", key, err)
+		}
+		for _, it := range s.Items {
+			for seq := uint64(it.Seq); seq < uint64(it.Seq)+uint64(it.Span); seq++ {
+				have[place{s.Epoch, uint32(seq)}] = it.Kind != recording.Lost
+			}
+		}
+	}
+	want := w.want(through)
+	for at := range want {
+		if !have[at] {
+			w.Fail("%v counts, and no segment has it", at)
+		}
+	}
+	for at, there := range have {
+		if there && !want[at] {
+			w.Fail("a segment has %v, which does not count", at)
+		}
+	}
+	for at := range w.acked {
+		if !want[at] && !w.declared(at) {
+			w.Fail("%v is acked, and the recording does not have it", at)
+		}
+	}
+}
+
+// want is what counts by the facts alone: first copies up to the closing, but for those that a gap with a position shuts out.
+func (w *simLog) want(through uint64) map[place]bool {
+	want := map[place]bool{}
+	for i, p := range w.packs[:through] {
+		for seq := p.Seq; seq <= p.Last(); seq++ {
+			if !w.shutOut(p.Epoch, seq, uint64(i+1)) {
+				want[place{p.Epoch, seq}] = true
+			}
+		}
+	}
+	return want
+}
+
+func (w *simLog) shutOut(epoch uint8, seq uint32, at uint64) bool {
+	for _, e := range w.events {
+		switch g := e.Fact.(type) {
+		case room.TrackClosed:
+			return false // what is declared from here on only follows from it
+		case room.GapDeclared:
+			if g.Through > 0 && g.Epoch == epoch && g.From <= seq && seq <= g.To && at > g.Through {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// declared says whether the speaker or an edge has given a frame up.
+func (w *simLog) declared(at place) bool {
+	for _, e := range w.events {
+		switch g := e.Fact.(type) {
+		case room.TrackClosed:
+			return false
+		case room.GapDeclared:
+			if g.Epoch == at.epoch && g.From <= at.seq && at.seq <= g.To {
+				return true
+			}
+		}
+	}
+	return false
+}
