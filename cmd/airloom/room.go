@@ -23,6 +23,7 @@ type roomCmd struct {
 	Close      roomCloseCmd      `cmd:"" help:"Close a room: everybody leaves, nobody may join."`
 	Record     roomRecordCmd     `cmd:"" help:"Start or stop the recording of a room."`
 	Grant      roomGrantCmd      `cmd:"" help:"Give or take rights of somebody who is in a room."`
+	Kick       roomKickCmd       `cmd:"" help:"Remove somebody from a room, for a while."`
 }
 
 type roomListCmd struct {

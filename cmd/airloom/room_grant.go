@@ -21,8 +21,8 @@ type roomGrantCmd struct {
 
 // Help is printed below the flags.
 func (roomGrantCmd) Help() string {
-	return "It holds at once and whatever their token says, until they leave the room. To keep somebody out, remove them:\n" +
-		"DELETE /v1/rooms/ROOM/participants/SESSION.\n\nExample:  airloom room grant town-hall ada --no-speak"
+	return "It holds at once and whatever their token says, until they leave the room. To keep somebody out: airloom room kick.\n\n" +
+		"Example:  airloom room grant town-hall ada --no-speak"
 }
 
 // Validate is called by the parser.

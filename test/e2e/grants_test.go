@@ -98,6 +98,17 @@ func TestGrantsOverTwoEdges(t *testing.T) {
 	awaitSound(t, two.url, "hall", time.Second)
 	grant("bob", "--no-speak").ok()
 	code := publisher.wait(t, 20*time.Second)
+	kick := func(args ...string) *result {
+		return f.cli(append([]string{"room", "--url", two.url, "kick", "hall"}, args...)...)
+	}
+	if out := kick("ada").ok().out; out != "ada is out of room hall, for 10 minutes\n" {
+		t.Errorf("it says %q", out)
+	}
+	<-ada.joined.Done()
+	if !participant.IsCode(ada.joined.Err(), "kicked") {
+		t.Errorf("ended with %v", ada.joined.Err())
+	}
+	kick("ada").fails("not in room hall", "room show")
 	(&result{t: t, args: publisher.args, code: code, out: publisher.out.String(), errs: publisher.errs.String()}).fails("right to speak")
 }
 
