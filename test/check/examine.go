@@ -74,6 +74,7 @@ func (r *run) examine(ctx context.Context, found *findings, goHome func() error)
 	if err := goHome(); err != nil {
 		rosters.breaks("not everybody could leave: %v", err)
 	}
+	r.note("all have left")
 	histories, err := r.histories(ctx, admin)
 	if err != nil {
 		return err

@@ -136,7 +136,7 @@ func prepare(ctx context.Context, airloom, tools string) (p programs, err error)
 	p.nats = filepath.Join(dir, "nats-server")
 	out, err := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", p.nats, "github.com/nats-io/nats-server/v2").CombinedOutput()
 	if err != nil {
-		return p, fmt.Errorf("build nats-server: %w: %s", err, out)
+		return p, fmt.Errorf("build nats-server (this wants to be run in the checkout, as ./task check does): %w: %s", err, out)
 	}
 	return p, nil
 }

@@ -37,7 +37,9 @@ func (w *rewinder) rewind(ctx context.Context) error {
 		w.keep(t)
 		listening, cancel := context.WithTimeout(ctx, time.Duration(4000+w.dice.IntN(12000))*time.Millisecond)
 		t.echoed = w.run.echoes
-		err := w.socket(listening, t, w.run.isCalm)
+		calm := context.AfterFunc(w.run.restless, cancel)
+		err := w.socket(listening, t, func() bool { return false })
+		calm()
 		cancel()
 		if err != nil && !pause(ctx, 300*time.Millisecond) { // a fault ended it: come again
 			break

@@ -38,7 +38,8 @@ type run struct {
 	cfg      config
 	began    time.Time
 	cluster  *cluster
-	calm     chan struct{} // closed when the faults are over
+	calm     chan struct{}   // closed when the faults are over
+	restless context.Context // ends when calm is closed
 	calmAt   time.Time
 	patience time.Duration // for one thing that a participant wishes; the log may be away that long
 
@@ -123,6 +124,9 @@ func check(ctx context.Context, cfg config) error {
 func (r *run) live(ctx context.Context, schedule *schedule) (*findings, error) {
 	found := &findings{}
 	people, peopleCtx := errgroup.WithContext(ctx)
+	restless, rest := context.WithCancel(ctx)
+	defer rest()
+	r.restless = restless
 	hush, leave := make(chan struct{}), make(chan struct{})
 	var speaking errgroup.Group
 	for i := range r.cfg.Speakers {
@@ -157,6 +161,7 @@ func (r *run) live(ctx context.Context, schedule *schedule) (*findings, error) {
 	err := r.suffer(ctx, schedule)
 	r.calmAt = time.Now()
 	close(r.calm)
+	rest()
 	if err == nil {
 		err = r.heal(ctx)
 	}
