@@ -28,6 +28,7 @@ type natsConf struct {
 	nodes       int  // 0 and 1: a server alone
 	users       bool // the users of bus.AuthorizationConf
 	noJetStream bool
+	store       string // folder of the log of a server alone; "": one of the test's
 }
 
 // password of a role's NATS user in these tests.
@@ -46,7 +47,11 @@ func startNATS(t *testing.T, conf natsConf) []*natsNode {
 		dir := t.TempDir()
 		text := fmt.Sprintf("server_name: n%d\nlisten: %q\nping_interval: 1s\nping_max: 2\nno_fast_producer_stall: true\n", i+1, clients[i])
 		if !conf.noJetStream {
-			text += fmt.Sprintf("jetstream {store_dir: %q, sync_interval: always}\n", filepath.Join(dir, "js"))
+			store := conf.store
+			if store == "" {
+				store = filepath.Join(dir, "js")
+			}
+			text += fmt.Sprintf("jetstream {store_dir: %q, sync_interval: always}\n", store)
 		}
 		if count > 1 {
 			text += fmt.Sprintf("cluster {name: c1, listen: %q, routes: [nats://%s]}\n", routes[i], strings.Join(routes, ", nats://"))
