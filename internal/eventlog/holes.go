@@ -17,9 +17,9 @@ const (
 	maxHeld = 4096 // events held that a replica lacks; more would be a replica that lacks nearly all
 )
 
-// errTorn says that an event was missing before events that were given already: read again from the beginning, what was
-// missing is known then.
-var errTorn = errors.New("a replica of the event log lacks events: read again")
+// ErrTorn says that a replica lacks events that must be there, and that what was given already is without them. What was missing
+// is known then, or another replica may answer: read again from the beginning.
+var ErrTorn = errors.New("a replica of the event log lacks events: read again")
 
 // holes are the events that some replica lacks although it has later ones: its disk is damaged, or was. Once found, an event is
 // put into its place in every reading.

@@ -111,7 +111,7 @@ func (l *Log) behind(ctx context.Context, state *room.State, last uint64, wanted
 	switch {
 	case errors.Is(err, errEnough):
 		return nil
-	case errors.Is(err, errTorn):
+	case errors.Is(err, ErrTorn):
 		return fmt.Errorf("%w: %w", errSnapshot, err) // fold again from the beginning, with what was missing
 	}
 	return err
@@ -128,7 +128,7 @@ func (l *Log) foldAll(ctx context.Context, name string, last uint64, wanted func
 			state.Apply(e)
 			return nil
 		})
-		if !errors.Is(err, errTorn) {
+		if !errors.Is(err, ErrTorn) {
 			break
 		}
 	}

@@ -19,7 +19,7 @@ import (
 const batch = 1000 // messages per direct read
 
 // Events calls fn with each event of a room after a position, up to the newest there is now, in order. An error of fn
-// ends it and is returned.
+// ends it and is returned. Errors: ErrAway, and ErrTorn besides where fn has missed an event.
 func (l *Log) Events(ctx context.Context, name string, after uint64, fn func(*room.Event) error) error {
 	if err := subject.Room(name); err != nil {
 		return fmt.Errorf("read events: %w", err)
@@ -28,7 +28,11 @@ func (l *Log) Events(ctx context.Context, name string, after uint64, fn func(*ro
 	if err != nil {
 		return err
 	}
-	return l.read(ctx, name, after, last, fn)
+	err = l.read(ctx, name, after, last, fn)
+	if errors.Is(err, ErrTorn) {
+		err = fmt.Errorf("%w: %w", ErrAway, err)
+	}
+	return err
 }
 
 // reading is one way through a room's events.
@@ -66,7 +70,7 @@ func (l *Log) read(ctx context.Context, name string, after, last uint64, fn func
 		}
 	}
 	if r.torn {
-		return fmt.Errorf("read events of %s: %w", name, errTorn)
+		return fmt.Errorf("read events of %s: %w", name, ErrTorn)
 	}
 	return nil
 }

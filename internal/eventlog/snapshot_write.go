@@ -21,10 +21,6 @@ type Snapped struct {
 	Written  bool   // false: the one that was there holds everything
 }
 
-// ErrTorn says that events were missing which the caller knows of: the replica that was read is damaged. Another one may answer
-// the next time.
-var ErrTorn = errors.New("a replica of the event log lacks events")
-
 // WriteSnapshot folds a room up to a position (0: the newest there is), from its snapshot if it has one, and stores the result in its
 // place, if it holds as many events as are known to the caller (0: any number). What it writes is the fold of the log and of
 // nothing else, so it does not matter who writes. Errors: ErrConflict where another one was faster, ErrTorn, ErrAway.

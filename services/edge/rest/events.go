@@ -100,7 +100,7 @@ func (d *door) follow(ctx context.Context, name string, out *lines) error {
 			if ctx.Err() != nil {
 				return nil // the receiver has gone, or the edge drains: the stream ends between two events
 			}
-			if !out.begun || !errors.Is(err, eventlog.ErrAway) {
+			if !out.begun || !errors.Is(err, eventlog.ErrAway) || errors.Is(err, eventlog.ErrTorn) {
 				return err
 			}
 			// The log comes back, and nothing is lost until then.
