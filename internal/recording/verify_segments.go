@@ -63,7 +63,7 @@ func (c *trackCheck) segment(s *SegmentInfo, data []byte, all []absence, whole b
 // agrees says where a segment, which is the one the manifest names, tells otherwise of its seqs than the manifest does.
 func (c *trackCheck) agrees(s *SegmentInfo, seg *Segment, all []absence) string {
 	e := c.t.epoch(s.Epoch)
-	seqs := SeqRange{s.Epoch, seg.First, min(seg.First+SegmentSeqs-1, e.Last)}
+	seqs := SeqRange{s.Epoch, seg.First, uint32(min(uint64(seg.First)+SegmentSeqs-1, uint64(e.Last)))} // an epoch may end with the last seq there is
 	if int64(seg.Count) != seqs.Len() {
 		return fmt.Sprintf("its file covers %d seqs, by the manifest's epochs it has %d", seg.Count, seqs.Len())
 	}

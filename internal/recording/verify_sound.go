@@ -99,7 +99,7 @@ func (w *walk) packets(in io.Reader) error {
 		w.add(p.Payload)
 	}
 	if n := file.Damaged(); n > 0 {
-		r.problem(t.Track, "%s is damaged: %d of its pages have a wrong checksum", t.File, n)
+		r.problem(t.Track, "%s is damaged: pages with a wrong checksum: %d", t.File, n)
 	}
 	w.end()
 	r.Frames += frames

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -280,6 +281,11 @@ func closed(t *testing.T, dir string, count int) (out []recording.Manifest) {
 		var m recording.Manifest
 		if err := json.Unmarshal(data, &m); err != nil {
 			t.Fatal(err)
+		}
+		for _, p := range copyOf(t, filepath.Dir(path)).verify().Problems { // whatever the test is about, what was recorded proves itself
+			if !strings.Contains(p.What, ogg.ErrGap.Error()) {
+				t.Errorf("recording %s: %s", m.Recording, p)
+			}
 		}
 		out = append(out, m)
 	}
