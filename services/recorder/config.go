@@ -22,6 +22,7 @@ type Config struct {
 	Live       time.Duration // how often the manifest of an open recording is rewritten (3 s)
 	Grace      time.Duration // how long after a track's end it waits for frames that are missing (5 s)
 	Retry      time.Duration // longest pause before the blob store or the log is asked again (5 s)
+	Stall      time.Duration // how long the blob store may let an attempt wait without getting on before it is made anew (1 min)
 	Drain      time.Duration // how long it may take to finish what is in hand at the end (20 s)
 }
 
@@ -39,7 +40,7 @@ func (c Config) withDefaults() Config {
 		value time.Duration
 	}{
 		{&c.Gather, 100 * time.Millisecond}, {&c.Checkpoint, 5 * time.Second}, {&c.Live, 3 * time.Second},
-		{&c.Grace, room.Grace}, {&c.Retry, 5 * time.Second}, {&c.Drain, 20 * time.Second},
+		{&c.Grace, room.Grace}, {&c.Retry, 5 * time.Second}, {&c.Stall, time.Minute}, {&c.Drain, 20 * time.Second},
 	} {
 		if *d.field == 0 {
 			*d.field = d.value
@@ -69,7 +70,7 @@ func (c Config) Validate() error {
 	for _, d := range []struct {
 		name  string
 		value time.Duration
-	}{{"gather", c.Gather}, {"checkpoint", c.Checkpoint}, {"live", c.Live}, {"grace", c.Grace}, {"retry", c.Retry}, {"drain", c.Drain}} {
+	}{{"gather", c.Gather}, {"checkpoint", c.Checkpoint}, {"live", c.Live}, {"grace", c.Grace}, {"retry", c.Retry}, {"stall", c.Stall}, {"drain", c.Drain}} {
 		if d.value < 0 {
 			problems = append(problems, fmt.Errorf("recorder %s %v: must not be negative", d.name, d.value))
 		}

@@ -34,6 +34,7 @@ type Store interface {
 type keeper struct {
 	store   Store
 	retry   time.Duration
+	stall   time.Duration // an attempt that does not get on for so long is given up and made anew
 	metrics *metrics
 	logger  *slog.Logger
 
@@ -43,14 +44,14 @@ type keeper struct {
 }
 
 func newKeeper(store Store, retry time.Duration, m *metrics, logger *slog.Logger) *keeper {
-	return &keeper{store: store, retry: retry, metrics: m, logger: logger, waiting: map[int64]int{}, failing: new(atomic.Bool)}
+	return &keeper{store: store, retry: retry, stall: time.Minute, metrics: m, logger: logger, waiting: map[int64]int{}, failing: new(atomic.Bool)}
 }
 
 // insist does something until it works, says that an object exists, does not or is damaged, or ctx ends.
 func (k *keeper) insist(ctx context.Context, what string, do func(context.Context) error) error {
 	defer k.begin()()
 	for wait := newBackoff(k.retry); ; {
-		err := do(ctx)
+		err := k.attempt(ctx, do)
 		if err == nil || errors.Is(err, blob.ErrExists) || errors.Is(err, blob.ErrNotExist) || errors.As(err, new(*damaged)) {
 			if k.failing.CompareAndSwap(true, false) {
 				k.logger.Info("the blob store works again")
@@ -64,6 +65,31 @@ func (k *keeper) insist(ctx context.Context, what string, do func(context.Contex
 		if wait.pause(ctx) != nil {
 			return fmt.Errorf("%s: given up: %w", what, err)
 		}
+	}
+}
+
+// errStalled is the cause of an attempt's end that did not get on.
+var errStalled = errors.New("the blob store does not get on")
+
+type getsOn struct{}
+
+// attempt does something once, for as long as it gets on: a store that takes a request and never answers must not be waited for.
+func (k *keeper) attempt(ctx context.Context, do func(context.Context) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	timer := time.AfterFunc(k.stall, func() { cancel(errStalled) })
+	defer timer.Stop()
+	err := do(context.WithValue(ctx, getsOn{}, func() { timer.Reset(k.stall) }))
+	if err != nil && errors.Is(context.Cause(ctx), errStalled) {
+		return fmt.Errorf("%w: %w", errStalled, err)
+	}
+	return err
+}
+
+// gotOn says that an attempt which may take long has got on.
+func gotOn(ctx context.Context) {
+	if report, ok := ctx.Value(getsOn{}).(func()); ok {
+		report()
 	}
 }
 

@@ -113,6 +113,10 @@ func (f *follow) soFar() recording.Track {
 
 // publishOpen rewrites the manifests of open recordings where they have changed. It tries once: they are news, no more.
 func (f *fold) publishOpen(ctx context.Context) {
+	defer func() { f.liveAt = time.Now() }()
+	if f.r.failing.Load() {
+		return // one of those that insist will see when it works again; this one must not make the fold wait
+	}
 	for _, rm := range f.rooms {
 		for _, rec := range rm.recordings {
 			if rec.finished {
@@ -120,7 +124,7 @@ func (f *fold) publishOpen(ctx context.Context) {
 			}
 			data, err := recording.Encode(f.manifest(rm, rec))
 			if err == nil && !bytes.Equal(data, rec.open) {
-				err = f.r.store.Put(ctx, recording.OpenKey(rec.id), data)
+				err = f.keeper.attempt(ctx, func(ctx context.Context) error { return f.r.store.Put(ctx, recording.OpenKey(rec.id), data) })
 				rec.open = data
 			}
 			if err != nil {
@@ -129,5 +133,4 @@ func (f *fold) publishOpen(ctx context.Context) {
 			}
 		}
 	}
-	f.liveAt = time.Now()
 }

@@ -94,7 +94,7 @@ func (r *Recorder) tap(stream string) *tap {
 
 func newFold(r *Recorder) *fold {
 	keep := newKeeper(r.store, r.cfg.Retry, r.metrics, r.logger)
-	keep.failing = r.failing
+	keep.failing, keep.stall = r.failing, r.cfg.Stall
 	return &fold{
 		r: r, keeper: keep,
 		events: r.tap(subject.EventStream(r.cfg.Region)), packs: r.tap(subject.LogStream(r.cfg.Region)),

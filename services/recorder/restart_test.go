@@ -244,6 +244,9 @@ func tree(t *testing.T, dir string) (out []string) {
 			return err
 		}
 		data, err := os.ReadFile(path)
+		if errors.Is(err, os.ErrNotExist) && filepath.Base(path) == "open.json" { // it was just going
+			return nil
+		}
 		name, _ := filepath.Rel(root, path)
 		out = append(out, name+" "+digest(data))
 		return err
