@@ -43,6 +43,7 @@ type Participant struct {
 	lastID   int64
 	pending  map[int64]*request
 	speakers []*Speaker
+	over     []trackEnd // the newest tracks that have ended, at most maxOver
 	past     past
 	rtt      time.Duration
 	offset   time.Duration

@@ -164,6 +164,41 @@ func TestRequestIsRepeatedAfterResume(t *testing.T) {
 	}
 }
 
+// A track that has ended is open again on the next edge, because the edge that said ok died before the log had the end. It is ended once more, and it is
+// not what a start that is still without an answer began: two tracks in one would be two sounds under one number.
+func TestEndIsSaidAgainAndNotTakenForAStart(t *testing.T) {
+	e := newFakeEdge(t)
+	p, s := joinFake(t, e, Config{})
+	speaker := speak(t, p, s, TrackConfig{})
+	sendFrames(t, speaker, 0, 9)
+	s.collect(newSink(), 9)
+	s.ack(9)
+	ended := make(chan error, 1)
+	go func() { ended <- speaker.End(t.Context()) }()
+	end := s.request("track.end")
+	s.say(object{"type": "ok", "re": end["id"]})
+	if err := wait(t, ended, "the end"); err != nil {
+		t.Fatal(err)
+	}
+	started := make(chan *Speaker, 1)
+	go func() {
+		next, _ := p.StartTrack(t.Context(), TrackConfig{Name: "mic", Channels: 1, FrameMS: 10})
+		started <- next
+	}()
+	s.request("track.start")
+	s.ws.Close()
+	again := e.accept()
+	again.welcome(object{"resumed": true, "tracks": []any{object{"track": trackName, "handle": handle, "name": "mic", "epoch": 0, "acked": -1}}})
+	if once := again.request("track.end"); once["track"] != trackName || once["last"] != 9.0 || once["id"] == end["id"] {
+		t.Errorf("the end is said again as %v", once)
+	}
+	start := again.request("track.start")
+	again.say(object{"type": "track", "re": start["id"], "track": frame.TrackID(handle + 1), "handle": handle + 1, "epoch": 0})
+	if next := wait(t, started, "the next track"); next == nil || next.Track() == trackName {
+		t.Error("the next track is the one that has ended")
+	}
+}
+
 // A move: the second socket is there before the first one closes, and nothing is lost or sent twice live.
 func TestMove(t *testing.T) {
 	e := newFakeEdge(t)

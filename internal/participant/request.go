@@ -3,10 +3,15 @@ package participant
 import (
 	"context"
 	"fmt"
+	"slices"
 )
 
-// maxPending bounds the requests waiting for an answer.
-const maxPending = 256
+// maxPending bounds the requests waiting for an answer, maxOver the tracks whose end may still have to be said again: an edge lets a session have
+// eight at a time.
+const (
+	maxPending = 256
+	maxOver    = 64
+)
 
 // request is one that waits for its answer. It is sent again under the same id on the next socket, where the edge
 // gives the same answer without doing it twice (docs/wire.md section 3).
@@ -87,7 +92,8 @@ func (p *Participant) answer(in *inbound) bool {
 }
 
 // repeat sends on a new socket what is still without an answer. A track whose start was carried out, though the answer
-// was lost with an edge, is among the tracks of the welcome: it is answered from there.
+// was lost with an edge, is among the tracks of the welcome: it is answered from there. So is one whose end was lost, if the edge that took it died
+// while the log was away: that is ended once more, and is not taken for the one that is being started.
 func (p *Participant) repeat(l *link, tracks []ownTrack) {
 	p.mu.Lock()
 	known := map[string]bool{}
@@ -95,6 +101,14 @@ func (p *Participant) repeat(l *link, tracks []ownTrack) {
 		known[s.id] = true
 	}
 	var again []any
+	for _, end := range p.over {
+		known[end.Track] = true
+		if slices.ContainsFunc(tracks, func(t ownTrack) bool { return t.Track == end.Track }) {
+			p.lastID++
+			end.ID = p.lastID // nobody waits for the answer
+			again = append(again, end)
+		}
+	}
 	for id, r := range p.pending {
 		start, ok := r.message.(trackStart)
 		i := len(tracks)

@@ -161,12 +161,12 @@ func (s *Speaker) End(ctx context.Context) error {
 	s.mu.Lock()
 	last := s.out.Next() - 1
 	s.mu.Unlock()
-	_, err := s.p.request(ctx, func(id int64) any {
-		return trackEnd{Type: "track.end", ID: id, Track: s.id, Epoch: s.epoch, Last: last}
-	})
+	end := trackEnd{Type: "track.end", Track: s.id, Epoch: s.epoch, Last: last}
+	_, err := s.p.request(ctx, func(id int64) any { end.ID = id; return end })
 	if err != nil && !(IsCode(err, "unknown_track") && s.Stats().Acked == last) {
 		return fmt.Errorf("end track: %w", err)
 	}
+	s.p.ended(end)
 	if err := s.wait(ctx, func() bool { return s.out.Acked() == last || !s.p.keeps() }); err != nil {
 		return fmt.Errorf("wait for the last acks: %w", err)
 	}
@@ -214,6 +214,14 @@ func (s *Speaker) fail(err error) {
 		s.err = err
 		s.change()
 	}
+}
+
+// ended remembers for a while what was said of a track's end: see repeat.
+func (p *Participant) ended(end trackEnd) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.over = append(p.over, end)
+	p.over = p.over[max(0, len(p.over)-maxOver):]
 }
 
 func (p *Participant) drop(s *Speaker) {
