@@ -100,7 +100,9 @@ func (w *simLog) speak(t *trackStory) {
 			n = 1 + w.IntN(400)
 			w.send(t.silence(epoch, seq, uint16(n)))
 		case w.Chance(0.05):
-			w.declare(epoch, seq, n)
+			if w.declare(epoch, seq, n); w.Chance(0.5) { // and it comes all the same
+				w.send(t.audio(epoch, seq, n))
+			}
 		default:
 			w.send(t.audio(epoch, seq, n))
 		}

@@ -104,8 +104,14 @@ func decide(s *room.State, fact room.Fact) (room.Draft, error) {
 // recorder was up waits once more, which costs nobody anything.
 func (fo *follow) graceIsOver(grace time.Duration) bool { return time.Since(fo.noticed) >= grace }
 
-// whole says that the speaker told the end and nothing is missing up to there.
+// whole says that the speaker told the end and nothing is missing up to there. Of a segment that was put aside something is, and where an
+// earlier epoch ends nobody has said: what is still under way of it would be closed out.
 func (fo *follow) whole() bool {
+	for id, e := range fo.epochs {
+		if id != fo.endEpoch || e.aside.Len() > 0 {
+			return false
+		}
+	}
 	return fo.endKnown && len(fo.undeclared(0)) == 0
 }
 
