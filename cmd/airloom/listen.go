@@ -165,6 +165,8 @@ func (c *listenCmd) notice(p *program, bar *progress, n participant.Notice) {
 		bar.note(p, "the edge is gone (%v): coming back", n.Err)
 	case participant.Back:
 		bar.note(p, "back")
+	case participant.GrantsChanged:
+		bar.note(p, "your rights have changed: you %s", mayDo(n.Grants))
 	case participant.Skipped:
 		if n.Gap {
 			bar.note(p, "some frames are not in the log")

@@ -182,6 +182,8 @@ func (u *publication) notice(n participant.Notice) {
 		u.bar.note(u.p, "the edge is gone (%v): coming back", n.Err)
 	case participant.Back:
 		u.bar.note(u.p, "back")
+	case participant.GrantsChanged:
+		u.bar.note(u.p, "your rights have changed: you %s", mayDo(n.Grants))
 	case participant.Refused, participant.TokenEnd:
 		u.bar.note(u.p, "%v", n.Err)
 	}

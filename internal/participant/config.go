@@ -3,6 +3,8 @@ package participant
 import (
 	"log/slog"
 	"time"
+
+	"airloom/internal/room"
 )
 
 // Config says who joins what. URL and Room are needed; the rest has defaults.
@@ -54,6 +56,7 @@ type Notice struct {
 	Playback *Playback       // Played
 	Gap      bool            // Skipped: the log does not have them
 	Err      error           // Lost, TokenEnd: why; Refused: what the edge said
+	Grants   room.Grants     // GrantsChanged: what they are now
 }
 
 // NoticeKind is what happened.

@@ -14,7 +14,7 @@ func (p *Participant) granted(in *inbound) {
 	if p.cfg.Listen && in.Grants.Listen && !heard {
 		p.listenAgain()
 	}
-	p.notice(Notice{Kind: GrantsChanged})
+	p.notice(Notice{Kind: GrantsChanged, Grants: in.Grants})
 }
 
 // stopUnlessAllowed fails what is being published where this session may not speak any more: the edge has ended it.
