@@ -31,6 +31,7 @@ type rebuild struct {
 	render  *keeper // over scratch
 	log     stand
 	known   map[string]recording.Track // the stored manifest's tracks, where it can be read
+	late    bool                       // only to sign what is stored, where it is what the log says
 	trusted bool                       // some of it was taken as it is stored: the log does not reach back to it
 
 	mu     sync.Mutex

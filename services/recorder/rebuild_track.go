@@ -34,6 +34,7 @@ func (b *rebuild) track(ctx context.Context, s *knownTrack) (*recording.Track, e
 			return nil, err
 		}
 	}
+	b.trusted = b.trusted || trusting
 	var known *recording.Track // what the log may not be able to say any more
 	if trusting {
 		if known = b.stored(ctx, s.info.Track); known == nil {

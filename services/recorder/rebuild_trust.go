@@ -54,7 +54,7 @@ func (b *rebuild) trustStored(ctx context.Context, s *knownTrack, fo *follow, th
 			}
 		}
 	}
-	if b.trusted = b.trusted || trusted > 0; trusted > 0 {
+	if trusted > 0 {
 		b.note("track %s: the log begins at position %d: %d closed segments are the truth and were not made again", s.info.Track, b.log.first, trusted)
 	}
 	return nil

@@ -62,6 +62,7 @@ func (r *Recorder) Run(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(r.cfg.Drain, stop) })()
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() error { return r.answer(groupCtx) })
+	group.Go(func() error { return r.signLate(groupCtx) })
 	group.Go(func() error { return r.record(groupCtx, work) })
 	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("record: %w", err)

@@ -92,6 +92,32 @@ func TestKilledBetweenManifestAndSignature(t *testing.T) {
 	}
 }
 
+// A recorder that died between manifest and signature while another one went on from there finds out when it is back, and signs what the
+// log still says of it; what was altered meanwhile it does not.
+func TestARecorderSignsLate(t *testing.T) {
+	r := newRegion(t)
+	dir := t.TempDir()
+	_, stop := r.recorder(quick(), openStore(t, dir)) // the other one, which has no key
+	r.said("hall", speech(t, 600))
+	r.said("attic", speech(t, 600))
+	ms := closed(t, dir, 2)
+	first, second := ms[0], ms[1] // the second is looked at first
+	until(t, "the checkpoint is behind both", func() bool { return len(storedPoint(t, openStore(t, dir)).Recordings) == 0 })
+	change(t, stop())
+	altered := filepath.Join(dir, "recordings", second.Recording, filepath.FromSlash(recording.SegmentFile(second.Tracks[0].Track, 0, 1)))
+	flip(t, altered, 200)
+	r.recorder(signing(quick(), testKey(1)), openStore(t, dir))
+	until(t, "the other one is signed", func() bool { return len(signatures(t, dir)) > 0 })
+	r.said("cellar", speech(t, 20))
+	until(t, "a new one is signed", func() bool { return len(signatures(t, dir)) > 1 })
+	if all := signatures(t, dir); len(all) != 2 || strings.Contains(strings.Join(all, " "), second.Recording) {
+		t.Errorf("%v, altered was %s", all, second.Recording)
+	}
+	if rep := copyOf(t, filepath.Join(dir, "recordings", first.Recording)).verify(testKey(1)); rep.Count() != 0 {
+		t.Errorf("%+v", rep)
+	}
+}
+
 // What somebody put into the store is not signed, whatever it is called.
 func TestRow89AForgedManifestIsNotSigned(t *testing.T) {
 	r := newRegion(t)
