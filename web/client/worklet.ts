@@ -33,6 +33,7 @@ class Player extends AudioWorkletProcessor {
     if (message.type === 'block') this.#buffer.push(message, currentFrame)
     else if (message.type === 'silence') this.#buffer.silence(message.end)
     else if (message.type === 'paused') this.#buffer.paused()
+    else if (message.type === 'past') this.#buffer.setPast(message.past)
     else this.#buffer.reset()
   }
 

@@ -5,7 +5,7 @@ import type { Page } from 'playwright-core'
 import { cable } from './cable'
 import { type Edge, startEdge } from './harness.mjs'
 import { type Person, arrive, goLive, listen, loudness, roster, rosterUntil } from './people'
-import { delays, quantile } from './sound.mjs'
+import { coarse, find, quantile, rms } from './sound.mjs'
 import { type Sound, readMicrophone, readOutput, tapMicrophone, tapOutput } from './taps.mjs'
 
 let edge: Edge
@@ -27,6 +27,9 @@ async function someone(name: string, voice?: number): Promise<Person> {
   return person
 }
 
+/** A busy machine may take a while from the microphone to the log. */
+const REACH_MS = 2_000
+
 const slider = (page: Page) => page.getByRole('slider', { name: 'Where you listen' })
 const playing = (page: Page, state: string) => page.waitForSelector(`.scrubber[data-playback=${state}]`, { timeout: 10_000 })
 const behindMs = (page: Page) => page.evaluate(() => window.__airloom!.room!.playback.behindMs)
@@ -37,26 +40,46 @@ async function kept(room: string, seconds: number, to = edge): Promise<{ ann: Pe
   const bo = await someone('Bo')
   await goLive(ann, edge, room)
   await tapMicrophone(ann.page)
+  const tapped = Date.now()
   await listen(bo, to, room)
   await rosterUntil(bo.page, (who) => who.Ann === 'speaking', 10_000)
   await tapOutput(bo.page)
-  const reachMs = () =>
-    bo.page.evaluate(async () => {
-      const room = window.__airloom!.room!
-      const kept = await room.window()
-      return kept ? room.now.getTime() - kept.from.getTime() : 0
-    })
-  await expect.poll(reachMs, { timeout: 20_000, interval: 500 }).toBeGreaterThan(seconds * 1_000)
+  const known = Math.max(Date.now() - tapped, 0)
+  await bo.page.waitForTimeout(Math.max(0, seconds * 1_000 - known))
+  await expect.poll(() => bo.page.evaluate(async () => (await window.__airloom!.room!.window()) !== null), { timeout: 10_000 }).toBe(true)
   return { ann, bo }
 }
 
-/** What of `said` is heard between two moments, when looked for about `aboutMs` later: windows of speech with delay and likeness. */
+/** Each 400 ms of what is heard between two moments: how long before it was said, looked for about `aboutMs` before, and how alike. */
 function found(said: Sound, heard: Sound, [fromMs, toMs]: [number, number], aboutMs: number) {
-  const at = (ms: number) => Math.max(0, Math.round(((ms - heard.startMs) / 1_000) * heard.rate))
-  const piece = { ...heard, samples: heard.samples.subarray(at(fromMs), at(toMs)), startMs: heard.startMs + (at(fromMs) / heard.rate) * 1_000 }
-  const earliest = Math.max(0, aboutMs - 1_000)
-  const windows = delays({ ...said, startMs: said.startMs + earliest }, piece, { windowMs: 400, maxMs: 2_000 })
-  return windows.map((w) => ({ ...w, delayMs: w.delayMs + earliest }))
+  const [a, b] = [coarse(said, 4_000), coarse(heard, 4_000)]
+  expect(a.rate).toBe(b.rate)
+  const samples = (ms: number) => Math.round((ms / 1_000) * b.rate)
+  const windows: { delayMs: number; correlation: number }[] = []
+  for (let ms = fromMs; ms + 400 <= toMs; ms += 400) {
+    const start = samples(ms - heard.startMs)
+    const window = b.samples.subarray(start, start + samples(400))
+    if (window.length < samples(400) || rms(window) < 0.01) continue
+    const earliest = samples(ms - aboutMs - REACH_MS - said.startMs)
+    const { lag, correlation } = find(window, a.samples, earliest, earliest + samples(2 * REACH_MS))
+    windows.push({ delayMs: ms - said.startMs - (lag / a.rate) * 1_000, correlation })
+  }
+  return windows
+}
+
+/**
+ * How long before it was said what is heard between two moments (ms). On a busy machine a tap loses samples and windows are less alike,
+ * but they still agree on the time; in any other speech each window is found somewhere else.
+ */
+function saidBefore(said: Sound, heard: Sound, between: [number, number], aboutMs: number): number {
+  const windows = found(said, heard, between, aboutMs)
+  const middle = quantile(windows.map((w) => w.delayMs), 0.5)
+  const agreeing = windows.filter((w) => Math.abs(w.delayMs - middle) < 150)
+  const list = windows.map((w) => `${w.correlation.toFixed(2)} at ${Math.round(w.delayMs)} ms`).join(', ')
+  expect(agreeing.length, list).toBeGreaterThanOrEqual(3)
+  expect(agreeing.length / windows.length, list).toBeGreaterThan(0.6)
+  expect(quantile(agreeing.map((w) => w.correlation), 0.8), list).toBeGreaterThan(0.6)
+  return middle
 }
 
 test('ten seconds back with the keyboard: the sound of ten seconds before, from there on; then live again', async () => {
@@ -66,8 +89,9 @@ test('ten seconds back with the keyboard: the sound of ten seconds before, from 
   await bo.page.keyboard.press('ArrowLeft')
   await playing(bo.page, 'past')
   expect(await slider(bo.page).getAttribute('aria-valuetext')).toMatch(/^10 seconds behind live, \d\d:\d\d:\d\d$/)
+  await expect.poll(() => behindMs(bo.page), { timeout: 5_000, interval: 100 }).toBeGreaterThan(9_000) // each key is a seek
   const past = await bo.page.evaluate(() => Date.now())
-  await bo.page.waitForTimeout(5_000)
+  await bo.page.waitForTimeout(4_000)
   expect(Math.abs((await behindMs(bo.page)) - 10_000)).toBeLessThan(500)
   await bo.page.getByRole('button', { name: 'Live', exact: true }).click()
   await playing(bo.page, 'live')
@@ -76,14 +100,8 @@ test('ten seconds back with the keyboard: the sound of ten seconds before, from 
   const said = await readMicrophone(ann.page)
   const heard = await readOutput(bo.page)
 
-  const before = found(said, heard, [past + 500, live - 300], 10_000)
-  expect(before.length).toBeGreaterThan(2)
-  expect(quantile(before.map((w) => w.correlation), 0.5)).toBeGreaterThan(0.8)
-  expect(Math.abs(quantile(before.map((w) => w.delayMs), 0.5) - 10_000)).toBeLessThan(800)
-  const after = found(said, heard, [live + 300, live + 3_500], 0)
-  expect(after.length).toBeGreaterThan(1)
-  expect(quantile(after.map((w) => w.correlation), 0.5)).toBeGreaterThan(0.8)
-  expect(quantile(after.map((w) => w.delayMs), 0.5)).toBeLessThan(600)
+  expect(Math.abs(saidBefore(said, heard, [past + 500, live - 300], 10_000) - 10_000)).toBeLessThan(1_500)
+  expect(saidBefore(said, heard, [live + 500, live + 3_500], 0)).toBeLessThan(900)
   expect([...ann.problems, ...bo.problems]).toEqual([])
 })
 
@@ -91,21 +109,21 @@ test('a cut in the past: the sound goes on where it was', async () => {
   const line = await cable(edge.url)
   const { ann, bo } = await kept('cut-past', 8, { ...edge, url: line.url })
   await bo.page.evaluate(() => window.__airloom!.room!.rewind({ from: 6 }))
-  await bo.page.waitForTimeout(1_500)
+  await bo.page.waitForTimeout(2_000)
   const cut = Date.now()
   line.cut()
   await bo.page.waitForSelector('[data-banner=lost]')
   await line.mend()
   await bo.page.waitForSelector('[data-link=open]', { timeout: 10_000 })
-  await bo.page.waitForTimeout(4_000)
+  const back = Date.now()
+  await bo.page.waitForTimeout(4_200)
   expect(await bo.page.evaluate(() => window.__airloom!.room!.playback.state)).toBe('past')
   const said = await readMicrophone(ann.page)
   const heard = await readOutput(bo.page)
-  const windows = found(said, heard, [cut - 1_000, Date.now() - 300], 6_000)
-  expect(windows.length).toBeGreaterThan(4)
-  expect(quantile(windows.map((w) => w.correlation), 0.3)).toBeGreaterThan(0.8)
-  const where = windows.filter((w) => w.correlation > 0.8).map((w) => w.delayMs)
-  expect(Math.max(...where) - Math.min(...where)).toBeLessThan(1_500) // it may wait for the new socket, but leaves nothing out
+  const before = saidBefore(said, heard, [cut - 1_800, cut], 6_000)
+  const after = saidBefore(said, heard, [back + 500, back + 4_000], 6_000)
+  expect(after).toBeGreaterThan(before - 200) // it may have waited for the new socket, but left nothing out
+  expect(after).toBeLessThan(before + 2_500)
   line.close()
 })
 
@@ -131,21 +149,48 @@ test('who left is heard in the past, and the roster shows who is here now', asyn
   expect(bo.problems).toEqual([])
 })
 
+/** The longest stretch without any sound at all, in ms, between two moments. */
+function stillest(heard: Sound, fromMs: number, toMs: number): number {
+  const at = (ms: number) => Math.round(((ms - heard.startMs) / 1_000) * heard.rate)
+  let [longest, run] = [0, 0]
+  for (const sample of heard.samples.subarray(at(fromMs), at(toMs))) {
+    run = sample === 0 ? run + 1 : 0
+    longest = Math.max(longest, run)
+  }
+  return (longest / heard.rate) * 1_000
+}
+
+test('from a seek to its sound, and from past to live, it takes a few hundred milliseconds at most', async () => {
+  const { bo } = await kept('soon', 6)
+  const moments: number[] = []
+  for (const from of [5, 3, 4, 6, 0]) {
+    moments.push(await bo.page.evaluate(() => performance.timeOrigin + performance.now()))
+    await bo.page.evaluate(async (seconds) => {
+      const room = window.__airloom!.room!
+      if (seconds > 0) await room.rewind({ from: seconds })
+      else await room.live()
+    }, from)
+    await bo.page.waitForTimeout(700)
+  }
+  const heard = await readOutput(bo.page)
+  const gaps = moments.map((moment) => Math.round(stillest(heard, moment - 50, moment + 650)))
+  console.log('ms without sound at four seeks and at live:', gaps.join(', '))
+  expect(Math.max(...gaps)).toBeLessThan(300)
+})
+
 test('catching up: faster until it is live, and live stays live', async () => {
-  const { ann, bo } = await kept('catch', 6)
-  await bo.page.evaluate(() => window.__airloom!.room!.rewind({ from: 4 }))
+  const { ann, bo } = await kept('catch', 4)
+  await bo.page.evaluate(() => window.__airloom!.room!.rewind({ from: 3 }))
   await bo.page.getByRole('button', { name: 'Catch up' }).click()
   await bo.page.waitForSelector('text=Catching up')
   const began = Date.now()
   await bo.page.waitForSelector('.scrubber[data-playback=live]', { timeout: 15_000 })
   const live = Date.now()
-  expect(live - began).toBeGreaterThan(4_000) // 4 s at half a second a second, not a jump
-  await bo.page.waitForTimeout(3_000)
+  expect(live - began).toBeGreaterThan(3_000) // 3 s at half a second a second, not a jump
+  await bo.page.waitForTimeout(3_500)
   const said = await readMicrophone(ann.page)
   const heard = await readOutput(bo.page)
-  const after = found(said, heard, [live + 500, live + 3_000], 0)
-  expect(quantile(after.map((w) => w.correlation), 0.5)).toBeGreaterThan(0.8)
-  expect(quantile(after.map((w) => w.delayMs), 0.5)).toBeLessThan(600)
+  expect(saidBefore(said, heard, [live + 500, live + 3_500], 0)).toBeLessThan(900)
 })
 
 test('where nothing is kept the slider is off and says why, and asking for it is refused by name', async () => {

@@ -62,7 +62,7 @@ export class Past {
 
   /** Only shows where it would go. */
   preview(seconds: number): void {
-    this.wanted.value = seconds
+    this.wanted.value = Math.min(Math.max(0, seconds), this.reachS.value ?? 0)
   }
 
   by(seconds: number): void {

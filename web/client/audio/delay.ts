@@ -26,6 +26,7 @@ export class DelayEstimator {
   #sinceRefresh = REFRESH_EVERY
   #fastest = 0
   #target = 0
+  #spareMs = 0
 
   constructor(readonly config: DelayConfig = INTERACTIVE) {}
 
@@ -36,6 +37,12 @@ export class DelayEstimator {
   /** The transit that playout follows: media sample p is due at p + this. */
   get targetTransitMs(): number {
     return this.#target
+  }
+
+  /** How much farther behind to play than the arrivals ask for: where delay costs nothing, a busy machine is not heard. */
+  set spareMs(ms: number) {
+    this.#spareMs = ms
+    if (this.known) this.#refresh()
   }
 
   get fastestMs(): number {
@@ -63,6 +70,6 @@ export class DelayEstimator {
     const fastest = (this.#fastest = sorted[0]!)
     const most = Math.min(sorted.at(-1)!, fastest + coverMs)
     const late = Math.max(sorted[Math.ceil(quantile * sorted.length) - 1]!, most, fastest + floorMs)
-    this.#target = Math.min(fastest + ceilingMs, late + marginMs)
+    this.#target = Math.min(fastest + ceilingMs, late + marginMs) + this.#spareMs
   }
 }

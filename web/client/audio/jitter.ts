@@ -45,6 +45,8 @@ const JUMP_MS = 250
 const BOUND_MS = 10_000
 const QUIET_PEAK = 0.004
 
+const PAST_SPARE_MS = 120
+
 interface Held extends Block {
   end: number
   quiet: boolean
@@ -119,6 +121,11 @@ export class JitterBuffer {
   /** Time stood still where the sound comes from: it goes on where it was, but how late it comes begins anew. */
   paused(): void {
     this.delay.reset()
+  }
+
+  /** Whether it is the past that comes: nobody waits for an answer, so it is played with more in hand. */
+  setPast(past: boolean): void {
+    this.delay.spareMs = past ? PAST_SPARE_MS : 0
   }
 
   /** Fills `out` (one or two channels of equal length), whose first sample the device plays as its frame `now`. */

@@ -16,6 +16,8 @@ export type PlayerMessage =
   | { type: 'reset' }
   /** Time stood still; positions go on. */
   | { type: 'paused' }
+  /** Whether what follows is the past. */
+  | { type: 'past'; past: boolean }
 
 /** What comes out of the decoder, in order, before it is stretched. */
 type Decoded = PlayerMessage | { type: 'rate'; rate: number }
@@ -68,9 +70,10 @@ export class TrackReceiver {
     this.#out.add({ type: 'reset' })
   }
 
-  /** What is pushed from now on plays at this rate: 1, or more to come nearer to live. */
-  setRate(rate: number): void {
+  /** Whether what is pushed from now on is the past, and at which rate it plays: 1, or more to come nearer to live. */
+  setPast(past: boolean, rate: number): void {
     this.#out.add({ type: 'rate', rate })
+    this.#out.add({ type: 'past', past })
   }
 
   paused(): void {

@@ -18,7 +18,7 @@ function stay() {
       release: (packet) => heard.push({ handle: packet.handle, seq: packet.seq, backlog: packet.backlog }),
       restart: () => did.push('restart'),
       paused: () => did.push('paused'),
-      rate: (rate) => did.push(`rate ${rate}`),
+      past: (past, rate) => did.push(`${past ? 'past' : 'live'} ${rate}`),
       report: (report) => reports.push(report),
     },
     () => clock.edge,
@@ -56,7 +56,7 @@ test('live packets pass at once, as they are, and so do those that a live listen
 test('a seek: the old is thrown away, the new sound begins with the first packets, and the place is told', () => {
   const { playback, pass, seek, give, did, seqs, last, clock } = stay()
   seek()
-  expect(did).toEqual(['restart', 'rate 1'])
+  expect(did).toEqual(['restart', 'past 1'])
   give(100, 10)
   pass(20)
   expect(seqs()).toEqual([100])
@@ -107,7 +107,7 @@ test('the seam: what was given in advance is heard out a little faster, then liv
   expect(playback.busy).toBe(false)
   playback.push(live(next++))
   expect(seqs()).toEqual(count(0, next))
-  expect(did.at(-1)).toBe('rate 1')
+  expect(did.at(-1)).toBe('live 1')
   expect(did.filter((d) => d === 'restart').length).toBe(1)
 })
 
@@ -119,7 +119,7 @@ test('near live at rate 1 it lands too', () => {
   let next = 50
   pass(6_000, () => playback.push(live(next++)))
   expect(playback.busy).toBe(false)
-  expect(did).toContain('rate 1.25')
+  expect(did).toContain('past 1.25')
   expect(seqs()).toEqual(count(0, next))
 })
 
@@ -130,7 +130,7 @@ test('live asked for is live at once: what waits is thrown away, nothing is hear
   pass(500)
   const before = seqs().length
   told({ state: 'live' }, true)
-  expect(did.slice(-2)).toEqual(['restart', 'rate 1'])
+  expect(did.slice(-2)).toEqual(['restart', 'live 1'])
   expect(last().state).toBe('live')
   playback.push(pack(1, 30_000, 6))
   playback.push(live(30_006))

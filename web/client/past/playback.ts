@@ -28,7 +28,8 @@ export interface PlaybackEvents {
   /** Nothing of before is to be heard any more. */
   restart(): void
   paused(): void
-  rate(rate: number): void
+  /** What is released from now on is the past and heard at this rate, or live. */
+  past(past: boolean, rate: number): void
   report(report: PlaybackReport): void
 }
 
@@ -137,7 +138,7 @@ export class Playback {
     this.#rate = rate
     this.#dryAt = undefined
     this.events.restart()
-    this.events.rate(rate)
+    this.events.past(true, rate)
     this.#pacer.start(at, rate)
   }
 
@@ -146,7 +147,7 @@ export class Playback {
     if (this.#mode !== 'live') this.events.restart()
     this.#mode = 'live'
     this.#pacer.start(0, 1)
-    this.events.rate(1)
+    this.events.past(false, 1)
   }
 
   /** The edge is live; what it gave in advance is still to be heard. */
@@ -157,7 +158,7 @@ export class Playback {
 
   #setRate(rate: number, now: number): void {
     this.#pacer.setRate(rate, now)
-    this.events.rate(rate)
+    this.events.past(this.busy, rate)
   }
 
   #report(now: number): void {

@@ -34,7 +34,7 @@ export class Listening {
   play(handle: number, channels: number, port: MessagePort): void {
     this.#receivers.get(handle)?.close()
     const receiver = new TrackReceiver(channels, port)
-    receiver.setRate(this.#playback.rate)
+    receiver.setPast(this.#playback.busy, this.#playback.rate)
     this.#receivers.set(handle, receiver)
     for (const packet of this.#early.get(handle) ?? []) receiver.push(packet)
     this.#early.delete(handle)
@@ -98,7 +98,7 @@ export class Listening {
         for (const receiver of this.#receivers.values()) receiver.restart()
       },
       paused: () => this.#receivers.forEach((receiver) => receiver.paused()),
-      rate: (rate: number) => this.#receivers.forEach((receiver) => receiver.setRate(rate)),
+      past: (past: boolean, rate: number) => this.#receivers.forEach((receiver) => receiver.setPast(past, rate)),
       report: this.report,
     }
     return new Playback(events, this.edgeNow)

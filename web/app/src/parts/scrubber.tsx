@@ -92,7 +92,7 @@ function Line({ past, reach }: { past: Past; reach: number | undefined }) {
         }}
       />
       <span class="scrub-mark" aria-hidden="true" />
-      <output class="scrub-clock" aria-hidden="true">
+      <output class={time.length > 8 ? 'scrub-clock dated' : 'scrub-clock'} aria-hidden="true">
         {time}
       </output>
       <div class="scrub-ends">
