@@ -78,8 +78,8 @@ function Line({ past, reach }: { past: Past; reach: number | undefined }) {
         aria-label="Where you listen"
         min={-scale.seconds}
         max={0}
-        step={1}
-        value={-Math.round(behind)}
+        step="any"
+        value={-behind}
         disabled={reach === undefined}
         aria-valuetext={past.live.value ? `live, ${time}` : `${long(behind)} behind live, ${time}`}
         onInput={(event) => past.preview(-Number(event.currentTarget.value))}
