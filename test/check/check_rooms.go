@@ -1,14 +1,11 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -194,30 +191,60 @@ func equal(a, b []room.Participant) bool {
 	return errX == nil && errY == nil && reflect.DeepEqual(x, y)
 }
 
-// checkLeaves counts: everybody is gone by now, each with one leave.
-func (r *run) checkLeaves(histories map[string]*history, p *promise) {
-	joined := 0
+// untilLeft waits until everybody who ever joined has left: sessions that were replaced while nobody held them are ended later. Nobody leaves twice.
+func (r *run) untilLeft(ctx context.Context, admin *bus.Bus, p *promise) (histories map[string]*history, err error) {
+	waiting, cancel := context.WithTimeout(ctx, 50*time.Second)
+	defer cancel()
+	var joined int
+	var there, twice []string
+	err = until(waiting, "everybody has left", func() (err error) {
+		if histories, err = r.histories(waiting, admin); err != nil {
+			return err
+		}
+		if joined, there, twice = leaves(histories); len(there) > 0 {
+			return errors.New(strings.Join(there, ", "))
+		}
+		return nil
+	})
+	if histories == nil {
+		return nil, err
+	}
+	if err != nil {
+		p.breaks("%v", err)
+	}
+	for _, what := range twice {
+		p.breaks("%s", what)
+	}
+	p.numbers += fmt.Sprintf(", %d joins with one leave each", joined)
+	return histories, nil
+}
+
+// leaves counts who joined, and names those who have not left, and those who left twice or without having joined.
+func leaves(histories map[string]*history) (joined int, there, twice []string) {
 	for name, h := range histories {
-		count := map[string]int{}
+		left := map[string]int{}
 		for _, e := range h.events {
 			switch f := e.Fact.(type) {
 			case room.Joined:
 				joined++
-				count[f.Session] += 0
+				left[f.Session] += 0
 			case room.Left:
-				if _, known := count[f.Session]; !known {
-					p.breaks("room %s: session %s left at %d without having joined", name, f.Session, e.Position)
+				if _, known := left[f.Session]; !known {
+					twice = append(twice, fmt.Sprintf("room %s: session %s left at %d without having joined", name, f.Session, e.Position))
 				}
-				count[f.Session]++
+				left[f.Session]++
 			}
 		}
-		for session, left := range count {
-			if left != 1 {
-				p.breaks("room %s: session %s joined once and left %d times", name, session, left)
+		for session, times := range left {
+			switch {
+			case times == 0:
+				there = append(there, fmt.Sprintf("room %s: session %s has not left", name, session))
+			case times > 1:
+				twice = append(twice, fmt.Sprintf("room %s: session %s joined once and left %d times", name, session, times))
 			}
 		}
 	}
-	p.numbers += fmt.Sprintf(", %d joins with one leave each", joined)
+	return joined, there, twice
 }
 
 // checkOrder gathers what the listeners had to complain of.
@@ -235,48 +262,4 @@ func (r *run) checkOrder(p *promise) {
 		p.breaks("nobody heard anything")
 	}
 	p.saw("%d frames heard live in %d sessions", heard, sessions)
-}
-
-func (r *run) checkAlive(p *promise) {
-	dead, slow := r.cluster.fell()
-	for _, who := range dead {
-		p.breaks("%s ended by itself", who)
-	}
-	for _, what := range slow {
-		p.breaks("%s", what)
-	}
-	p.saw("%d processes", len(r.cluster.all))
-}
-
-var alarming = regexp.MustCompile(`panic:|ALARM|fatal error:|DATA RACE|level=ERROR.*permissions violation`)
-
-// checkLogs reads what the processes wrote. An alarm that says that the log skips is what a damaged replica must cause.
-func (r *run) checkLogs(p *promise) {
-	lines := 0
-	for _, proc := range r.cluster.all {
-		file, err := os.Open(proc.log)
-		if err != nil {
-			p.breaks("%v", err)
-			continue
-		}
-		scan := bufio.NewScanner(file)
-		scan.Buffer(nil, 1<<20)
-		for scan.Scan() {
-			lines++
-			line := scan.Text()
-			if alarming.MatchString(line) && !r.explained(line) {
-				p.breaks("%s: %.400s", filepath.Base(proc.log), line)
-			}
-		}
-		file.Close()
-	}
-	p.saw("%d lines of %d processes", lines, len(r.cluster.all))
-}
-
-// explained says whether a fault of this run is why a line was written.
-func (r *run) explained(line string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	flipped := slices.ContainsFunc(r.timeline, func(line string) bool { return strings.Contains(line, "  flip ") })
-	return flipped && strings.Contains(line, "the audio log skips")
 }

@@ -75,11 +75,10 @@ func (r *run) examine(ctx context.Context, found *findings, goHome func() error)
 		rosters.breaks("not everybody could leave: %v", err)
 	}
 	r.note("all have left")
-	histories, err := r.histories(ctx, admin)
+	histories, err := r.untilLeft(ctx, admin, rosters)
 	if err != nil {
 		return err
 	}
-	r.checkLeaves(histories, rosters)
 	first, packs, err := readLog(ctx, admin)
 	if err != nil {
 		return err

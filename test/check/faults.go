@@ -130,26 +130,30 @@ func links(c *cluster, f fault, do func(name string) error) (err error) {
 }
 
 func cut(ctx context.Context, c *cluster, f fault) error {
-	return links(c, f, func(link string) error { return c.proxies.cut(ctx, link) })
+	return links(c, f, func(link string) error { return c.proxies.cut(ctx, link, f.on[0]) })
 }
 
 func mend(ctx context.Context, c *cluster, f fault) error {
-	return links(c, f, func(link string) error { return c.proxies.mend(ctx, link) })
+	return links(c, f, func(link string) error { return c.proxies.mend(ctx, link, f.on[0]) })
 }
 
 func delay(ctx context.Context, c *cluster, f fault) error {
 	ms := 20 + f.amount%280
-	return links(c, f, func(link string) error { return c.proxies.delay(ctx, link, ms, ms/2) })
+	return links(c, f, func(link string) error { return c.proxies.delay(ctx, link, f.on[0], ms, ms/2) })
 }
 
 func hasten(ctx context.Context, c *cluster, f fault) error {
-	return links(c, f, func(link string) error { return c.proxies.hasten(ctx, link) })
+	return links(c, f, func(link string) error { return c.proxies.hasten(ctx, link, f.on[0]) })
 }
 
 func door(f fault) string { return f.on[0] + "-door" }
 
-func cutDoor(ctx context.Context, c *cluster, f fault) error  { return c.proxies.cut(ctx, door(f)) }
-func mendDoor(ctx context.Context, c *cluster, f fault) error { return c.proxies.mend(ctx, door(f)) }
+func cutDoor(ctx context.Context, c *cluster, f fault) error {
+	return c.proxies.cut(ctx, door(f), f.on[0])
+}
+func mendDoor(ctx context.Context, c *cluster, f fault) error {
+	return c.proxies.mend(ctx, door(f), f.on[0])
+}
 
 func dropDoor(ctx context.Context, c *cluster, f fault) error {
 	return c.proxies.enable(ctx, door(f), false)

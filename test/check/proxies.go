@@ -40,10 +40,11 @@ func (p *proxies) populate(ctx context.Context, all []proxy) error {
 	return p.call(ctx, http.MethodPost, "/populate", all)
 }
 
-// cut makes connections through a proxy silent both ways, without closing them: a cable that is pulled.
-func (p *proxies) cut(ctx context.Context, name string) error {
+// cut makes connections through a proxy silent both ways, without closing them: a cable that is pulled. Two may pull at the same one: why tells them
+// apart, here and below.
+func (p *proxies) cut(ctx context.Context, name, why string) error {
 	for _, way := range []string{"upstream", "downstream"} {
-		if err := p.add(ctx, name, toxic{Name: "cut-" + way, Type: "timeout", Stream: way, Attributes: map[string]int{"timeout": 0}}); err != nil {
+		if err := p.add(ctx, name, toxic{Name: "cut-" + why + way, Type: "timeout", Stream: way, Attributes: map[string]int{"timeout": 0}}); err != nil {
 			return err
 		}
 	}
@@ -51,9 +52,9 @@ func (p *proxies) cut(ctx context.Context, name string) error {
 }
 
 // mend ends cut; what was silent meanwhile is closed, as bytes are missing from it.
-func (p *proxies) mend(ctx context.Context, name string) error {
+func (p *proxies) mend(ctx context.Context, name, why string) error {
 	for _, way := range []string{"upstream", "downstream"} {
-		if err := p.call(ctx, http.MethodDelete, "/proxies/"+name+"/toxics/cut-"+way, nil); err != nil {
+		if err := p.call(ctx, http.MethodDelete, "/proxies/"+name+"/toxics/cut-"+why+way, nil); err != nil {
 			return err
 		}
 	}
@@ -61,18 +62,18 @@ func (p *proxies) mend(ctx context.Context, name string) error {
 }
 
 // delay adds ms ± jitter both ways.
-func (p *proxies) delay(ctx context.Context, name string, ms, jitter int) error {
+func (p *proxies) delay(ctx context.Context, name, why string, ms, jitter int) error {
 	for _, way := range []string{"upstream", "downstream"} {
-		if err := p.add(ctx, name, toxic{Name: "delay-" + way, Type: "latency", Stream: way, Attributes: map[string]int{"latency": ms, "jitter": jitter}}); err != nil {
+		if err := p.add(ctx, name, toxic{Name: "delay-" + why + way, Type: "latency", Stream: way, Attributes: map[string]int{"latency": ms, "jitter": jitter}}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (p *proxies) hasten(ctx context.Context, name string) error {
+func (p *proxies) hasten(ctx context.Context, name, why string) error {
 	for _, way := range []string{"upstream", "downstream"} {
-		if err := p.call(ctx, http.MethodDelete, "/proxies/"+name+"/toxics/delay-"+way, nil); err != nil {
+		if err := p.call(ctx, http.MethodDelete, "/proxies/"+name+"/toxics/delay-"+why+way, nil); err != nil {
 			return err
 		}
 	}

@@ -84,6 +84,7 @@ func (w *rewinder) socket(ctx context.Context, t *tape, enough func() bool) erro
 	stop := context.AfterFunc(ctx, func() { ws.Close() })
 	defer stop()
 	t.began = time.Now()
+	defer t.end()
 	err = ws.WriteJSON(map[string]any{
 		"type": "hello", "id": 1, "protocol": 1, "token": token, "room": t.room, "listen": true, "from": t.from, "rate": t.rate,
 	})
@@ -118,6 +119,8 @@ func (t *tape) afterLeave(ws *websocket.Conn) error {
 		}
 		if kind == websocket.BinaryMessage {
 			t.packets(message)
+		} else if err := t.text(message); err != nil {
+			return err
 		}
 	}
 }

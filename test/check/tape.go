@@ -18,6 +18,16 @@ type tape struct {
 	heard, past     int
 	wrong           []string
 	echoed          bool // somebody said live packets again meanwhile
+	holes           []hole
+}
+
+// hole is what was left out; a word about it may come a little later.
+type hole struct {
+	at       numbered
+	from, to uint32
+	when     time.Time
+	past     bool // before a packet of the past
+	live     bool // after the edge had said that live begins
 }
 
 // lane is one epoch of one track on a tape.
@@ -44,6 +54,20 @@ func (t *tape) lane(at numbered) *lane {
 func (t *tape) complain(format string, args ...any) {
 	if len(t.wrong) < 10 {
 		t.wrong = append(t.wrong, fmt.Sprintf("%s (from %s, rate %d): ", t.who, t.from, t.rate)+fmt.Sprintf(format, args...))
+	}
+}
+
+// end holds what was left out against what the edge said of it. Of what was left out in the last second of a socket the word may be lost with it.
+func (t *tape) end() {
+	for _, h := range t.holes {
+		if !t.strict && time.Since(h.when) < time.Second {
+			continue
+		}
+		told := &t.lane(h.at).told
+		for r := range told.Gaps(h.from, h.to) {
+			t.complain("track %s epoch %d: seqs %d to %d are left out without a word before %s sound (live had begun: %v)",
+				frame.TrackID(h.at.handle), h.at.epoch, r.From, r.To, sort(h.past), h.live)
+		}
 	}
 }
 
@@ -77,9 +101,7 @@ func (t *tape) packet(p *frame.Packet) {
 	case l.begun && first < l.next:
 		t.complain("track %s epoch %d: seqs %d to %d came after %d had come (%s)", frame.TrackID(p.Handle), p.Epoch, first, last, l.next-1, sort(past))
 	case l.begun && first > l.next && (past || t.strict):
-		for hole := range l.told.Gaps(uint32(l.next), uint32(first-1)) {
-			t.complain("track %s epoch %d: seqs %d to %d are left out without a word before %d (%s)", frame.TrackID(p.Handle), p.Epoch, hole.From, hole.To, first, sort(past))
-		}
+		t.holes = append(t.holes, hole{at, uint32(l.next), uint32(first - 1), time.Now(), past, !t.liveAt.IsZero()})
 	}
 	l.begun, l.next = true, max(l.next, last+1)
 	l.have.Add(p.Seq, p.Last())

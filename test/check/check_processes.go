@@ -1,0 +1,55 @@
+package main
+
+import (
+	"bufio"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// checkAlive tells who ended without being asked, or did not though asked.
+func (r *run) checkAlive(p *promise) {
+	dead, slow := r.cluster.fell()
+	for _, who := range dead {
+		p.breaks("%s ended by itself", who)
+	}
+	for _, what := range slow {
+		p.breaks("%s", what)
+	}
+	p.saw("%d processes", len(r.cluster.all))
+}
+
+var alarming = regexp.MustCompile(`panic:|ALARM|fatal error:|DATA RACE|level=ERROR.*permissions violation`)
+
+// checkLogs reads what the processes wrote. An alarm that says that the log skips is what a damaged replica must cause.
+func (r *run) checkLogs(p *promise) {
+	lines := 0
+	for _, proc := range r.cluster.all {
+		file, err := os.Open(proc.log)
+		if err != nil {
+			p.breaks("%v", err)
+			continue
+		}
+		scan := bufio.NewScanner(file)
+		scan.Buffer(nil, 1<<20)
+		for scan.Scan() {
+			lines++
+			line := scan.Text()
+			if alarming.MatchString(line) && !r.explained(line) {
+				p.breaks("%s: %.400s", filepath.Base(proc.log), line)
+			}
+		}
+		file.Close()
+	}
+	p.saw("%d lines of %d processes", lines, len(r.cluster.all))
+}
+
+// explained says whether a fault of this run is why a line was written.
+func (r *run) explained(line string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	flipped := slices.ContainsFunc(r.timeline, func(line string) bool { return strings.Contains(line, "  flip ") })
+	return flipped && strings.Contains(line, "the audio log skips")
+}
