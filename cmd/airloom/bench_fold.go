@@ -19,7 +19,7 @@ const foldRegion = "local"
 
 type benchFoldCmd struct {
 	Events int    `default:"200000" help:"Events in the log, for each shape."`
-	Rooms  []int  `default:"1,2000" help:"Shapes: in how many rooms they happened."`
+	Rooms  []int  `default:"1,200" help:"Shapes: in how many rooms they happened."`
 	Inside int    `default:"1000" help:"Sessions at once, over all rooms."`
 	Data   string `type:"path" placeholder:"DIR" help:"Where the log lies meanwhile (default: a temporary folder)."`
 	JSON   bool   `name:"json" help:"Print one object."`

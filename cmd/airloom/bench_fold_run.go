@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"airloom/internal/eventlog"
 	"airloom/internal/room"
 	"airloom/internal/subject"
 	"airloom/services/presence"
@@ -84,7 +85,7 @@ func (f *foldBench) snapshots(position uint64) (foldTime, error) {
 	times := make([]time.Duration, f.rooms)
 	for i := range times {
 		began := time.Now()
-		if _, err := f.presence.WriteSnapshot(f.p.ctx, foldRoom(i), 0, 0); err != nil {
+		if _, err := f.presence.WriteSnapshot(f.p.ctx, foldRoom(i), eventlog.Known{}); err != nil {
 			return foldTime{}, err
 		}
 		times[i] = time.Since(began)

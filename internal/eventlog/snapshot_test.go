@@ -68,7 +68,7 @@ func load(t *testing.T, log *eventlog.Log, name string) *room.State {
 
 func snap(t *testing.T, log *eventlog.Log, name string) eventlog.Snapped {
 	t.Helper()
-	done, err := log.WriteSnapshot(t.Context(), name, 0, 0)
+	done, err := log.WriteSnapshot(t.Context(), name, eventlog.Known{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -271,7 +271,7 @@ func TestLargeSnapshotsHaveParts(t *testing.T) {
 		wg.Go(func() {
 			for n := range 3 {
 				appendAll(t, log, "hall", joins(20_000+i*100+n, 20_001+i*100+n)...)
-				if _, err := w.WriteSnapshot(t.Context(), "hall", 0, 0); err != nil && !errors.Is(err, eventlog.ErrConflict) {
+				if _, err := w.WriteSnapshot(t.Context(), "hall", eventlog.Known{}); err != nil && !errors.Is(err, eventlog.ErrConflict) {
 					t.Error(err)
 				}
 			}
@@ -348,7 +348,7 @@ func TestOneOfTwoSnapshotsIsStored(t *testing.T) {
 		var wg sync.WaitGroup
 		for _, w := range logs {
 			wg.Go(func() {
-				if _, err := w.WriteSnapshot(t.Context(), "hall", 0, 0); err != nil && !errors.Is(err, eventlog.ErrConflict) {
+				if _, err := w.WriteSnapshot(t.Context(), "hall", eventlog.Known{}); err != nil && !errors.Is(err, eventlog.ErrConflict) {
 					t.Error(err)
 				}
 			})
@@ -368,7 +368,7 @@ func TestAnEdgeCannotWriteSnapshots(t *testing.T) {
 	appendAll(t, log, "hall", joins(0, 1)...)
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
-	if _, err := log.WriteSnapshot(ctx, "hall", 0, 0); !errors.Is(err, eventlog.ErrAway) {
+	if _, err := log.WriteSnapshot(ctx, "hall", eventlog.Known{}); !errors.Is(err, eventlog.ErrAway) {
 		t.Errorf("WriteSnapshot = %v, want a denied publish", err)
 	}
 }

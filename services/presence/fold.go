@@ -62,7 +62,7 @@ func (w *watch) Apply(e *room.Event, now time.Time) {
 	w.position = e.Position
 	rm := w.room(e.Room)
 	if e.Position > rm.state.Position {
-		w.ledger.note(e.Room, e.Position, now)
+		w.ledger.note(e, now)
 	}
 	touched := rm.state.Touches(e)
 	rm.state.Apply(e)

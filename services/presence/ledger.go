@@ -4,11 +4,18 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"airloom/internal/room"
 )
+
+// maxTails bounds the events that are kept for writing snapshots, over all rooms: at some 500 bytes each, 50 MB. Of a room whose
+// events are not all kept the log is read, which a server pays for by looking through the events of all rooms.
+const maxTails = 100_000
 
 // ledger knows which events no snapshot holds yet. watch owns it.
 type ledger struct {
 	rooms map[string]*debt
+	kept  int // events in tails
 }
 
 // debt is the events of one room that no snapshot holds.
@@ -23,20 +30,31 @@ type span struct {
 	first  uint64
 	events int
 	since  time.Time
+	tail   []*room.Event // the events, or the first of them
 }
 
 func newLedger() *ledger { return &ledger{rooms: map[string]*debt{}} }
 
-func (l *ledger) note(room string, position uint64, now time.Time) {
-	d := l.rooms[room]
+// note takes an event that was just folded.
+func (l *ledger) note(e *room.Event, now time.Time) {
+	d := l.owe(e.Room, e.Position, now)
+	if d.owed.events++; l.kept < maxTails && len(d.owed.tail) == d.owed.events-1 {
+		d.owed.tail = append(d.owed.tail, e)
+		l.kept++
+	}
+}
+
+// owe says that no snapshot holds a room's events from a position on.
+func (l *ledger) owe(name string, position uint64, now time.Time) *debt {
+	d := l.rooms[name]
 	if d == nil {
 		d = &debt{}
-		l.rooms[room] = d
+		l.rooms[name] = d
 	}
 	if d.owed.first == 0 || position < d.owed.first {
 		d.owed.first, d.owed.since = position, now
 	}
-	d.owed.events++
+	return d
 }
 
 // due names the rooms whose snapshot is to be written: those with many events and those whose events have waited for long. What has
@@ -54,24 +72,37 @@ func (l *ledger) due(now time.Time, age time.Duration, many func(room string) in
 	return rooms
 }
 
-// begin says that a room's snapshot is being written; end says what came of it.
-func (l *ledger) begin(room string) {
-	if d := l.rooms[room]; d != nil {
-		d.writing, d.owed = d.owed, span{}
+// begin says that a room's snapshot is being written, and gives the events that it lacks, if all of them were kept. end says what came of it.
+func (l *ledger) begin(name string) []*room.Event {
+	d := l.rooms[name]
+	if d == nil {
+		return nil
 	}
+	d.writing, d.owed = d.owed, span{}
+	if len(d.writing.tail) < d.writing.events {
+		return nil
+	}
+	return d.writing.tail
 }
 
-func (l *ledger) end(room string, held bool, retry time.Time) {
-	d := l.rooms[room]
+func (l *ledger) end(name string, held bool, retry time.Time) {
+	d := l.rooms[name]
 	if d == nil {
 		return
 	}
 	if !held {
-		d.owed = span{first: d.writing.first, events: d.writing.events + d.owed.events, since: d.writing.since}
-		d.retry = retry
+		was := d.owed
+		d.owed, d.retry = d.writing, retry
+		if d.owed.events += was.events; len(d.writing.tail) == d.writing.events {
+			d.owed.tail = append(slices.Clip(d.writing.tail), was.tail...)
+		} else {
+			l.kept -= len(was.tail)
+		}
+	} else {
+		l.kept -= len(d.writing.tail)
 	}
 	if d.writing = (span{}); d.owed.first == 0 {
-		delete(l.rooms, room)
+		delete(l.rooms, name)
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"airloom/internal/room"
 )
 
 func TestLedgerTellsWhatNoSnapshotHolds(t *testing.T) {
@@ -14,14 +16,14 @@ func TestLedgerTellsWhatNoSnapshotHolds(t *testing.T) {
 	if l.mark(7) != 7 {
 		t.Error("nothing is owed, and the mark stays behind")
 	}
-	l.note("hall", 8, now)
-	l.note("lab", 9, now.Add(time.Second))
-	l.note("hall", 10, now)
+	l.note(&room.Event{Room: "hall", Position: 8}, now)
+	l.note(&room.Event{Room: "lab", Position: 9}, now.Add(time.Second))
+	l.note(&room.Event{Room: "hall", Position: 10}, now)
 	if got := l.due(now.Add(59*time.Second), time.Minute, many); len(got) != 0 || l.mark(10) != 7 {
 		t.Errorf("due %v, mark %d", got, l.mark(10))
 	}
-	l.note("lab", 11, now)
-	l.note("lab", 12, now)
+	l.note(&room.Event{Room: "lab", Position: 11}, now)
+	l.note(&room.Event{Room: "lab", Position: 12}, now)
 	if got := l.due(now, time.Minute, many); !slices.Equal(got, []string{"lab"}) {
 		t.Errorf("due %v, want lab for its many events", got)
 	}
@@ -29,7 +31,7 @@ func TestLedgerTellsWhatNoSnapshotHolds(t *testing.T) {
 		t.Errorf("due %v, want both, the older one first", got)
 	}
 	l.begin("hall")
-	l.note("hall", 13, now.Add(time.Second))
+	l.note(&room.Event{Room: "hall", Position: 13}, now.Add(time.Second))
 	if got := l.due(now.Add(time.Hour), time.Minute, many); !slices.Equal(got, []string{"lab"}) || l.mark(13) != 7 {
 		t.Errorf("due %v, mark %d while hall is written", got, l.mark(13))
 	}
@@ -57,18 +59,18 @@ func TestTheMarkNeverPromisesTooMuch(t *testing.T) {
 		events := map[uint64]string{}  // those that no snapshot holds
 		writing := map[string]uint64{} // up to where
 		for position := uint64(1); position < 60; position++ {
-			room := rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "room")
-			events[position] = room
-			l.note(room, position, now)
-			if up, ok := writing[room]; ok && rapid.Bool().Draw(t, "ends") {
+			name := rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "room")
+			events[position] = name
+			l.note(&room.Event{Room: name, Position: position}, now)
+			if up, ok := writing[name]; ok && rapid.Bool().Draw(t, "ends") {
 				held := rapid.Bool().Draw(t, "held")
 				for p, r := range events {
-					if held && r == room && p <= up {
+					if held && r == name && p <= up {
 						delete(events, p)
 					}
 				}
-				l.end(room, held, now)
-				delete(writing, room)
+				l.end(name, held, now)
+				delete(writing, name)
 			} else if due := l.due(now, time.Hour, many); len(due) > 0 && rapid.Bool().Draw(t, "begins") {
 				l.begin(due[0])
 				writing[due[0]] = position
@@ -79,6 +81,18 @@ func TestTheMarkNeverPromisesTooMuch(t *testing.T) {
 					t.Fatalf("mark %d, and event %d of %s is in no snapshot", mark, p, events[p])
 				}
 			}
+		}
+		for name := range writing {
+			l.end(name, false, now)
+		}
+		for _, name := range l.due(now, 0, many) {
+			if tail := l.begin(name); len(tail) == 0 || !slices.IsSortedFunc(tail, func(a, b *room.Event) int { return int(a.Position) - int(b.Position) }) {
+				t.Fatalf("tail of %s: %v", name, tail)
+			}
+			l.end(name, true, now)
+		}
+		if l.kept != 0 || len(l.rooms) != 0 {
+			t.Fatalf("%d events kept, %d rooms", l.kept, len(l.rooms))
 		}
 	})
 }

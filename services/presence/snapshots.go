@@ -66,14 +66,14 @@ func (w *watch) many(name string) int {
 func (s *Service) writeSnapshot(ctx context.Context, name string) {
 	var upTo, events uint64
 	s.mu.Lock()
-	s.watch.ledger.begin(name)
+	tail := s.watch.ledger.begin(name)
 	if rm := s.watch.rooms[name]; rm != nil { // it may be forgotten: then what is there counts
 		upTo, events = rm.state.Position, rm.state.Events()
 	}
 	s.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, snapshotPatience)
 	defer cancel()
-	done, err := s.log.WriteSnapshot(ctx, name, upTo, events)
+	done, err := s.log.WriteSnapshot(ctx, name, eventlog.Known{UpTo: upTo, Events: events, Tail: tail})
 	s.tracer.snapshot(ctx, done, err)
 	if err != nil && !errors.Is(err, eventlog.ErrConflict) && ctx.Err() == nil {
 		s.logger.Warn("a room's snapshot could not be written now", "room", name, "error", err)
@@ -111,7 +111,7 @@ func (s *Service) writeMark(ctx context.Context, messages *int) bool {
 // oweAll says that no room has a snapshot. The mark stays behind everything until all have one again.
 func (w *watch) oweAll(now time.Time) {
 	for name := range w.rooms {
-		w.ledger.note(name, 1, now.Add(-w.cfg.SnapshotAge))
+		w.ledger.owe(name, 1, now.Add(-2*w.cfg.SnapshotAge))
 	}
 }
 
