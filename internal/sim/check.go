@@ -32,9 +32,9 @@ func Check(t *testing.T, machine func(*World)) {
 		if many > 0 && n == many || many == 0 && n >= least && time.Since(began) > spend {
 			break
 		}
-		if try(t, uint64(n+1), false, machine) != "" {
+		if words := try(t, uint64(n+1), false, machine); words != "" {
 			tell(t, uint64(n+1), machine)
-			t.FailNow() // should the second run be another one
+			t.Fatalf("seed %d breaks a promise, and not when it is run again: the machine is not one run for one seed: %s", n+1, words)
 		}
 	}
 	t.Logf("%d seeds in %v", n, time.Since(began).Round(time.Millisecond))

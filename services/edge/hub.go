@@ -44,7 +44,7 @@ type hub struct {
 	state    *room.State
 	whole    uint64   // up to this position the log has no event that the fold has not: see prove
 	heard    []uint64 // positions of events folded behind that, as they were heard
-	folding  bool // events are held until the log has been read
+	folding  bool     // events are held until the log has been read
 	held     []*room.Event
 	moved    chan struct{} // closed and made anew whenever the fold moves on
 	conns    map[*conn]struct{}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"airloom/internal/room"
+	"airloom/internal/subject"
 )
 
 // deaf makes an edge miss what the room's log says, and asks the leader only when the test does, as a frozen process.
@@ -155,4 +156,29 @@ func TestTrackStartedByTheEdgeBefore(t *testing.T) {
 	if st := e.state("hall"); st.Tracks[own.Track].Ended {
 		t.Error("its own track has ended")
 	}
+}
+
+// An event is missed and the next one, on another subject, is heard: the fold is as far as the leader and does not have all.
+func TestAnEventMissedBetweenTwo(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	d, e := h.edge(func(e *Edge) { e.limits.audit = 100 * time.Millisecond }), h.edge(nil)
+	watch, _ := d.join("hall", "watch", nil)
+	hub := d.hub("hall")
+	if err := hub.sub.Unsubscribe(); err != nil {
+		t.Fatal(err)
+	}
+	e.join("hall", "missed", nil)
+	sub, err := d.bus.Conn().Subscribe(subject.LiveRoom("hall"), hub.hear)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hub.mu.Lock()
+	hub.sub = sub
+	hub.mu.Unlock()
+	if err := d.bus.Conn().Flush(); err != nil {
+		t.Fatal(err)
+	}
+	e.join("hall", "heard", nil)
+	until(t, "the roster is right", func() bool { return len(watch.roster()) == 3 })
 }
