@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"airloom/internal/blob"
 	"airloom/internal/recording"
@@ -92,6 +93,53 @@ func (f *fold) mend(ctx context.Context, fo *follow, bad *damaged) error {
 	}
 	fo.reopen(bad.epoch, bad.n)
 	f.touched[fo] = true
+	return nil
+}
+
+// salvage begins a track anew whose own part of the manifest is damaged. Its closed segments are taken as they are stored: the log may
+// have forgotten them.
+func (f *fold) salvage(ctx context.Context, fo *follow, id string, why error) error {
+	track := fo.info.Track
+	f.r.metrics.damaged.Add(1)
+	f.r.logger.Error("ALARM: a stored track is damaged: making it again", "room", fo.room, "recording", id, "track", track, "error", why)
+	if err := f.keeper.quarantine(ctx, recording.TrackKey(id, track)); err != nil {
+		return err
+	}
+	dir := recording.Dir(id) + recording.SegmentsDir + track + "/"
+	var names []string
+	if err := f.keeper.insist(ctx, "list "+dir, func(ctx context.Context) error {
+		names = nil
+		for o, err := range f.keeper.store.List(ctx, dir) {
+			if err != nil {
+				return err
+			}
+			names = append(names, strings.TrimPrefix(o.Key, dir))
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	for _, name := range names {
+		at, ok := parseSegmentName(name)
+		if !ok {
+			continue
+		}
+		want := wanted{room: fo.room, handle: fo.handle, damaged: damaged{recording: id, track: track, epoch: at.epoch, n: at.n}}
+		err := f.keeper.insist(ctx, "read "+want.key(), func(ctx context.Context) error {
+			data, segment, err := f.keeper.look(ctx, want)
+			if err == nil {
+				fo.take(segment, fingerprintOf(data))
+			}
+			return err
+		})
+		var bad *damaged
+		if errors.As(err, &bad) {
+			err = f.keeper.quarantine(ctx, want.key()) // it is made again as any that is not there
+		}
+		if err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

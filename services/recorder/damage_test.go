@@ -134,3 +134,52 @@ func TestRow87DamagedSegmentThatTheLogForgot(t *testing.T) {
 		t.Errorf("%d damaged, %d divergences", rec.metrics.damaged.Load(), rec.metrics.divergences.Load())
 	}
 }
+
+// A track's own part of the manifest that is damaged before the recording is closed is made again; a recorder that starts does not
+// end over it, and does not take it for another one.
+func TestRow87DamagedTrackObject(t *testing.T) {
+	damages := map[string]string{"empty": "", "no JSON": "{\"track\":", "null": "null", "a list": "[1]", "another": `{"track":"aaaaaai","state":"closed"}`, "numbers": `{"frames":1e400}`}
+	for name, body := range damages {
+		t.Run(name, func(t *testing.T) {
+			r := newRegion(t)
+			dir := t.TempDir()
+			_, stop := r.recorder(quick(), openStore(t, dir))
+			voice := speech(t, 1200)
+			first, second := r.speaker("hall"), r.speaker("hall")
+			first.say(0, 0, voice)
+			second.say(0, 0, voice[:30])
+			first.end(0, 1199)
+			first.leave()
+			var path string
+			until(t, "one track stored", func() bool {
+				found, _ := filepath.Glob(filepath.Join(dir, "recordings", "*", first.track+".json"))
+				if len(found) == 1 {
+					path = found[0]
+				}
+				return path != ""
+			})
+			change(t, stop())
+			change(t, os.WriteFile(path, []byte(body), 0o644))
+			rec, _ := r.recorder(quick(), openStore(t, dir))
+			until(t, "met", func() bool { return rec.metrics.damaged.Load() == 1 })
+			second.end(0, 29)
+			second.leave()
+			m := closed(t, dir, 1)[0]
+			if m.Tracks[0].SHA256 != digest(voice...) || m.Tracks[0].Missing() != 0 || rec.metrics.divergences.Load() != 0 {
+				t.Errorf("%d divergences, %+v", rec.metrics.divergences.Load(), m.Tracks[0])
+			}
+			undisturbed(t, r, dir)
+		})
+	}
+}
+
+func FuzzStoredTrack(f *testing.F) {
+	f.Add([]byte(`{"track":"aaaaaai","state":"closed","gaps":[{"epoch":0,"from":1,"to":0}]}`))
+	f.Add([]byte("null"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		rec := &knownRecording{id: "r", done: map[string]recording.Track{}}
+		if err := rec.remember("aaaaaai", data); (err == nil) != (len(rec.done) == 1) {
+			t.Fatalf("%v, %d remembered", err, len(rec.done))
+		}
+	})
+}

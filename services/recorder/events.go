@@ -174,14 +174,22 @@ func (f *fold) member(ctx context.Context, rm *knownRoom, rec *knownRecording, t
 // begin follows a track from its first pack. It returns nil where the track is stored whole already.
 func (f *fold) begin(ctx context.Context, rm *knownRoom, rec *knownRecording, track string) (*follow, error) {
 	data, err := f.keeper.get(ctx, recording.TrackKey(rec.id, track))
-	if err == nil {
-		return nil, rec.remember(track, data)
-	}
-	if !errors.Is(err, blob.ErrNotExist) {
+	if err != nil && !errors.Is(err, blob.ErrNotExist) {
 		return nil, err
+	}
+	unreadable := error(nil)
+	if err == nil {
+		if unreadable = rec.remember(track, data); unreadable == nil {
+			return nil, nil
+		}
 	}
 	fo := f.follow(rm, track)
 	fo.recordings = []string{rec.id}
+	if unreadable != nil {
+		if err := f.salvage(ctx, fo, rec.id, unreadable); err != nil {
+			return nil, err
+		}
+	}
 	if s := rm.tracks[track]; s.logRead < f.read {
 		return fo, f.readAgain(ctx, fo, s.logRead, f.read)
 	}

@@ -43,7 +43,11 @@ func (f *fold) finish(ctx context.Context, done rendered) error {
 // remember takes a track's part of the manifest from the store.
 func (rec *knownRecording) remember(track string, data []byte) error {
 	var stored recording.Track
-	if err := json.Unmarshal(data, &stored); err != nil {
+	err := json.Unmarshal(data, &stored)
+	if err == nil && (stored.Track != track || stored.State != recording.Closed) {
+		err = errors.New("it is not the closed track")
+	}
+	if err != nil {
 		return fmt.Errorf("read %s: %w", recording.TrackKey(rec.id, track), err)
 	}
 	rec.done[track] = stored
