@@ -81,9 +81,10 @@ func (w *wrong) tell(where string, p *promise) {
 	}
 }
 
-// lostSession says that the track's session was away for longer than 30 s, which a fault may bring about.
+// lostSession says that the track was over before its speaker had all acks: its session was away for longer than 30 s, or the edge that ended the track
+// died with its last acks. A fault may bring about both.
 func (s *said) lostSession() bool {
-	return errors.Is(s.err, participant.ErrSessionLost) || errors.Is(s.err, participant.ErrTrackOver)
+	return errors.Is(s.err, participant.ErrSessionLost) || errors.Is(s.err, participant.ErrTrackOver) || participant.IsCode(s.err, "unknown_track")
 }
 
 // compare holds a track as recorded against what was said: all that is acked is there, and all that is there was said.

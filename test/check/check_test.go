@@ -69,10 +69,19 @@ func setUp(dir string) error {
 	return nil
 }
 
-// usual is a run as `./task check` makes it.
+// usual is a run as `./task check` makes it. What it leaves behind stays where the test fails.
 func usual(t *testing.T, out *bytes.Buffer) config {
 	t.Helper()
-	return config{Seed: 1, Seconds: 60, Speakers: 4, Listeners: 6, Rewinders: 2, Visitors: 2, Dir: t.TempDir(), Programs: product, Out: out}
+	dir, err := os.MkdirTemp("", "airloom-check-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if !t.Failed() {
+			os.RemoveAll(dir)
+		}
+	})
+	return config{Seed: 1, Seconds: 60, Speakers: 4, Listeners: 6, Rewinders: 2, Visitors: 2, Dir: dir, Programs: product, Out: out}
 }
 
 // A minute of faults breaks no promise. The seed is fixed; check:long takes others.
