@@ -17,7 +17,7 @@ func TestARestartDelaysNoLeave(t *testing.T) {
 	r.beating("e1", 100*time.Millisecond)
 	slow := func(instance string) Config {
 		cfg := quick(instance)
-		cfg.Resume, cfg.markEvery = 5*time.Second, 20*time.Millisecond
+		cfg.Resume, cfg.markEvery = 3*time.Second, 20*time.Millisecond
 		return cfg
 	}
 	first, stop := r.presence(slow("p1"))
@@ -32,7 +32,7 @@ func TestARestartDelaysNoLeave(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
-	until(t, 10*time.Second, "away for as long as it may be", func() bool { return time.Since(lost) > 5*time.Second })
+	until(t, 10*time.Second, "away for as long as it may be", func() bool { return time.Since(lost) > 3200*time.Millisecond })
 
 	late := r.join("lab", "late", "e1") // lost just before the start: it has its whole time
 	r.append("lab", room.Away{Session: "late", Edge: "e1", Reason: room.SocketLost}, late)
@@ -41,9 +41,9 @@ func TestARestartDelaysNoLeave(t *testing.T) {
 	left := func(name, session string) func() bool {
 		return func() bool { return r.facts(t, name)[session]["session.left"] == 1 }
 	}
-	until(t, 3500*time.Millisecond, "left soon after the start", left("hall", "goes"))
+	until(t, 2500*time.Millisecond, "left soon after the start", left("hall", "goes"))
 	until(t, 10*time.Second, "left", left("lab", "late"))
-	if took := time.Since(lost); took < 5*time.Second {
+	if took := time.Since(lost); took < 3*time.Second {
 		t.Errorf("left after %v, before its time was over", took)
 	}
 	if answer := r.roster(t, "hall"); len(answer.Participants) != 1 || len(answer.Away) != 0 || second.mark.Position == 0 {
@@ -64,11 +64,11 @@ func TestARestartDelaysNoLeave(t *testing.T) {
 		t.Fatal(err)
 	}
 	lost = time.Now()
-	until(t, 3*time.Second, "away for two seconds", func() bool { return time.Since(lost) > 2*time.Second })
+	until(t, 3*time.Second, "away for a second", func() bool { return time.Since(lost) > time.Second })
 	begun := time.Now()
 	r.presence(slow("p3"))
 	until(t, 12*time.Second, "left", left("hall", "again"))
-	if took := time.Since(begun); took < 5*time.Second {
+	if took := time.Since(begun); took < 3*time.Second {
 		t.Errorf("left %v after the start, though the time before cannot be known", took)
 	}
 }
