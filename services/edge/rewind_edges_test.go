@@ -66,6 +66,31 @@ func TestRewindWhileTheLogIsAway(t *testing.T) {
 	wholeFrom(t, "late", got, 0, last)
 }
 
+// The log has nothing yet of a room in which somebody speaks: who comes then, and wants all, hears all.
+func TestRewindBeforeTheLogHasAnything(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.limits.hole = time.Minute
+	mend := s.h.breakLog()
+	s.say(0, 49)
+	until(t, "it is heard live", func() bool { return len(s.listener.heard()) == 50 })
+	soon, _ := s.join("hall", "soon", fields{"from": "start", "rate": 16})
+	soon.playback(stateLive) // the ring has all
+	small := make([]atomic.Pointer[slot], 2)
+	s.hub("hall").ring.slots.Store(&small) // now it has nothing
+	s.say(50, 50)
+	late, _ := s.join("hall", "late", fields{"from": "start", "rate": 16})
+	late.playback(stateWaiting)
+	mend()
+	late.playback(stateLive)
+	s.say(51, 59)
+	for who, p := range map[string]*peer{"soon": soon, "late": late} {
+		var got []heardFrame
+		until(t, "all is heard", func() bool { got = p.frames(s.track.Handle); return len(got) > 0 && got[len(got)-1].seq == 59 })
+		wholeFrom(t, who, got, 0, 59)
+	}
+}
+
 // Random seeks while a speaker goes on: after each answer all comes from the new place on, in order and once, and nothing of the
 // place before.
 func TestSeeksAtRandom(t *testing.T) {
@@ -77,11 +102,11 @@ func TestSeeksAtRandom(t *testing.T) {
 	hush := s.talk(200)
 	defer hush()
 	var seekers []*peer
-	var places [][]string
+	places := make([][]string, 6)
 	var wg sync.WaitGroup
-	for n := range 6 {
+	for n := range places {
 		p, _ := s.join("hall", fmt.Sprint("seeker", n), fields{"listen": false})
-		seekers, places = append(seekers, p), append(places, nil)
+		seekers = append(seekers, p)
 		wg.Go(func() {
 			random := rand.New(rand.NewPCG(3, uint64(n)))
 			for range 12 {

@@ -255,63 +255,6 @@ func (p *player) count(bytes int) {
 	}
 }
 
-// bridge is for a lane whose next piece does not join: it looks ahead in the log for what lies before it, then reads again what
-// should be there, and then tells the hole. Near the log's head it waits for it, while other tracks go on.
-func (p *player) bridge(ctx context.Context, l *lane, now int64) {
-	w := l.waits[0]
-	if p.feed(ctx, w.place+int64(lookAhead), now) {
-		return
-	}
-	full := p.order.bytes >= p.most()
-	over := len(p.unfed) > 0 && p.unfed[0].at > w.place+int64(lookAhead)
-	old := time.Now().UnixNano()-w.at >= int64(p.hub.edge.limits.hole)
-	if !full && !over && (p.failed || p.head && !old && !p.declared(l)) {
-		l.parked = true
-		return
-	}
-	if !l.begun {
-		p.order.begin(l, w.piece)
-		return
-	}
-	h, missing := l.missing()
-	if missing && w.place >= p.from {
-		from := max(l.position, p.start)
-		found := p.reel.mend(h, min(from, w.position), max(from, w.position))
-		if len(found) > 0 && p.takeIn(l, found) {
-			return
-		}
-		p.skipped(h)
-	}
-	l.skip()
-}
-
-// takeIn puts what was found again in order; false where it brought nothing nearer.
-func (p *player) takeIn(l *lane, found []*piece) bool {
-	was := l.waits[0]
-	for _, piece := range found {
-		p.order.add(piece)
-	}
-	now := l.waits[0]
-	return now.epoch != was.epoch || now.first != was.first
-}
-
-// declared says that somebody has said of the whole hole that it will never be filled.
-func (p *player) declared(l *lane) bool {
-	h, missing := l.missing()
-	p.hub.mu.Lock()
-	defer p.hub.mu.Unlock()
-	known := p.hub.state.Tracks[l.track]
-	if known == nil || !missing {
-		return false
-	}
-	for _, gap := range known.Gaps {
-		if gap.Epoch == h.epoch && gap.From <= h.from && gap.To >= h.to {
-			return true
-		}
-	}
-	return false
-}
-
 // put gives a lane's next piece to the socket.
 func (p *player) put(l *lane, now int64) {
 	w := p.order.take(l)

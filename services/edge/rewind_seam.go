@@ -54,7 +54,7 @@ func (p *player) seam(wall, now int64) bool {
 		if l := p.order.lanes[s.track]; !known && l != nil {
 			r = l.reach()
 		}
-		if heard[s.track] = (reach{true, s.epoch, uint64(s.last) + 1}); r.had(s) || !r.begun && wall-(now-s.at) < p.from {
+		if heard[s.track] = (reach{true, s.epoch, uint64(s.last) + 1}); r.had(s) || !r.begun && p.before(s, wall, now) {
 			continue
 		}
 		if !r.joins(s) && keeps && s.kept && now-s.at < int64(awaitMost) {
@@ -72,6 +72,11 @@ func (p *player) seam(wall, now int64) bool {
 	return p.giveRing(head, wall, now)
 }
 
+// before says that a slot is none of what the listener wanted: it came before its place, or it is not kept.
+func (p *player) before(s *slot, wall, now int64) bool {
+	return wall-(now-s.at) < p.from || p.from == 0 && !s.kept
+}
+
 // recent says that the log took a lane's newest piece so lately that the room's ring may still get it.
 func (p *player) recent(l *lane, wall int64) bool { return wall-l.newest < int64(ringSpan) }
 
@@ -85,7 +90,7 @@ func (p *player) giveRing(head uint64, wall, now int64) bool {
 		}
 		l := p.order.lane(s.track, wall)
 		r := l.reach()
-		if r.had(s) || !r.begun && wall-(now-s.at) < p.from {
+		if r.had(s) || !r.begun && p.before(s, wall, now) {
 			continue
 		}
 		if p.room() <= 3 {

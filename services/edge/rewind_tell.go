@@ -67,6 +67,11 @@ func (p *player) settle(known windowKnown, now time.Time) {
 	switch {
 	case p.where.kind == fromTime && at.After(now):
 		p.where.kind, p.clamped = fromLive, "after_window"
+	case p.where.kind == fromStart && known.From == nil: // the log has nothing yet: all that comes is wanted
+		p.order.began, p.read, p.start = 0, 1, 1
+		p.horizon = now.UnixNano()
+		p.reply(statePast, now)
+		return
 	case p.where.kind == fromTime && at.Before(oldest) && known.From != nil:
 		p.clamped = "before_window"
 		fallthrough

@@ -123,23 +123,27 @@ type hole struct {
 
 // mend reads the log between two positions again for a hole, several times. What it finds is given, and remembered for
 // others who come to the same place.
-func (r *reel) mend(h hole, after, before uint64) []*piece {
+func (r *reel) mend(h hole, after, before uint64) ([]*piece, error) {
 	t := r.tape
 	t.mu.Lock()
 	known, ok := r.mended[h]
 	t.mu.Unlock()
 	if ok {
-		return known
+		return known, nil
 	}
-	found, _, _ := r.flights.Do(fmt.Sprintf("mend %v", h), func() (any, error) {
+	found, err, _ := r.flights.Do(fmt.Sprintf("mend %v", h), func() (any, error) {
 		var found []*piece
+		var err error
 		for try := range mendTries {
 			if try > 0 && pause(t.ctx, mendPause) != nil {
 				break
 			}
-			if found = r.look(h, after, before); len(found) > 0 {
+			if found, err = r.look(h, after, before); len(found) > 0 {
 				break
 			}
+		}
+		if err != nil {
+			return found, err
 		}
 		t.mu.Lock()
 		defer t.mu.Unlock()
@@ -149,14 +153,14 @@ func (r *reel) mend(h hole, after, before uint64) []*piece {
 		r.mended[h] = found
 		return found, nil
 	})
-	return found.([]*piece)
+	return found.([]*piece), err
 }
 
 // look reads one track's packs between two positions.
-func (r *reel) look(h hole, after, before uint64) (found []*piece) {
+func (r *reel) look(h hole, after, before uint64) (found []*piece, err error) {
 	got, _, err := r.tape.fetch(subject.LogTrack(r.room, h.track), mendPacks, jetstreamext.GetBatchSeq(after+1))
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	for _, msg := range got {
 		if msg.Sequence >= before {
@@ -168,7 +172,7 @@ func (r *reel) look(h hole, after, before uint64) (found []*piece) {
 			}
 		}
 	}
-	return found
+	return found, nil
 }
 
 func pause(ctx context.Context, d time.Duration) error {
