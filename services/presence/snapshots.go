@@ -9,6 +9,7 @@ import (
 )
 
 const (
+	snapshotRest     = 10 * time.Second
 	snapshotPatience = 30 * time.Second // for one room: where its snapshot cannot be used all of its events are read
 	lastSnapshots    = 2 * time.Second  // for what is still to be written when this process is asked to stop
 )
@@ -18,16 +19,22 @@ const (
 func (s *Service) snapshots(ctx context.Context) {
 	var marked time.Time
 	messages := s.mark.Messages // written before this goroutine began
+	var rests time.Time         // until then, after a write that failed for a reason of its own
 	every(ctx, s.cfg.Listen, func() {
-		s.writeSnapshots(ctx, s.cfg.SnapshotAge+jitterOf(s.cfg))
+		if time.Now().Before(rests) {
+			return
+		}
+		if !s.writeSnapshots(ctx, s.cfg.SnapshotAge+jitterOf(s.cfg)) {
+			rests = time.Now().Add(snapshotRest)
+			return
+		}
 		if time.Since(marked) >= s.cfg.markEvery && ctx.Err() == nil && s.writeMark(ctx, &messages) {
 			marked = time.Now()
 		}
 	})
 	rest, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastSnapshots)
 	defer cancel()
-	for s.owes() && rest.Err() == nil && s.bus.Up() { // where another presence was faster, looking again finds it written
-		s.writeSnapshots(rest, 0)
+	for s.owes() && s.writeSnapshots(rest, 0) { // where another presence was faster, looking again finds it written
 	}
 	s.writeMark(rest, &messages)
 }
@@ -43,16 +50,17 @@ func jitterOf(c Config) time.Duration {
 	return (&watch{cfg: c}).jitter("snapshots", c.SnapshotAge/4)
 }
 
-func (s *Service) writeSnapshots(ctx context.Context, age time.Duration) {
+// writeSnapshots writes what is due. It says whether it makes sense to go on soon.
+func (s *Service) writeSnapshots(ctx context.Context, age time.Duration) bool {
 	s.mu.Lock()
 	due := s.watch.ledger.due(time.Now(), age, s.watch.many)
 	s.mu.Unlock()
 	for _, name := range due {
-		if ctx.Err() != nil || !s.bus.Up() {
-			return
+		if ctx.Err() != nil || !s.bus.Up() || !s.writeSnapshot(ctx, name) {
+			return false
 		}
-		s.writeSnapshot(ctx, name)
 	}
+	return true
 }
 
 // many is after how many events a room's snapshot is written anew: in a large room a snapshot is work, so there are more.
@@ -63,7 +71,7 @@ func (w *watch) many(name string) int {
 	return w.cfg.Snapshot
 }
 
-func (s *Service) writeSnapshot(ctx context.Context, name string) {
+func (s *Service) writeSnapshot(ctx context.Context, name string) bool {
 	var upTo, events uint64
 	s.mu.Lock()
 	tail := s.watch.ledger.begin(name)
@@ -71,16 +79,18 @@ func (s *Service) writeSnapshot(ctx context.Context, name string) {
 		upTo, events = rm.state.Position, rm.state.Events()
 	}
 	s.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, snapshotPatience)
+	patience, cancel := context.WithTimeout(ctx, snapshotPatience)
 	defer cancel()
-	done, err := s.log.WriteSnapshot(ctx, name, eventlog.Known{UpTo: upTo, Events: events, Tail: tail})
+	done, err := s.log.WriteSnapshot(patience, name, eventlog.Known{UpTo: upTo, Events: events, Tail: tail})
 	s.tracer.snapshot(ctx, done, err)
-	if err != nil && !errors.Is(err, eventlog.ErrConflict) && ctx.Err() == nil {
+	failed := err != nil && !errors.Is(err, eventlog.ErrConflict)
+	if failed && ctx.Err() == nil {
 		s.logger.Warn("a room's snapshot could not be written now", "room", name, "error", err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.watch.ledger.end(name, err == nil && done.Position >= upTo, time.Now().Add(s.cfg.Retry))
+	return !failed || errors.Is(err, eventlog.ErrTorn)
 }
 
 // writeMark says whether there is a mark now that is as good as ours. messages is how many the snapshots are known to consist of.
