@@ -40,12 +40,13 @@ type Log struct {
 	restUntil  atomic.Int64 // ns since 1970: until then no snapshot is asked for
 	passedOver atomic.Int64 // snapshots that could not be used
 	holes      holes
+	metrics    metrics
 }
 
 // New gives the log of a region. Events appended through it are written by "by"; rooms that nobody created have the
 // defaults as settings.
 func New(b *bus.Bus, region, by string, defaults room.Settings, logger *slog.Logger) *Log {
-	return &Log{bus: b, region: region, by: by, defaults: defaults, logger: logger}
+	return &Log{bus: b, region: region, by: by, defaults: defaults, logger: logger, metrics: newMetrics()}
 }
 
 // Region is the region whose events these are.

@@ -54,7 +54,10 @@ func (l *Log) hole(h bus.Hole) {
 	if h.Found > 0 {
 		l.logger.Warn("events that one replica lacks were read from another one: that server's disk is damaged", "from", h.From, "to", h.To, "found", h.Found)
 	}
-	for _, lost := range h.Lost {
-		l.logger.Error("ALARM: the event log skips", "from", lost.From, "to", lost.To)
+	lost := uint64(0)
+	for _, span := range h.Lost {
+		lost += span.Len()
+		l.logger.Error("ALARM: the event log skips", "from", span.From, "to", span.To)
 	}
+	l.metrics.hole(h.Found, lost)
 }

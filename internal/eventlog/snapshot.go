@@ -189,6 +189,7 @@ func (l *Log) readParts(ctx context.Context, name string) (s stored, err error) 
 // passOverSnapshot tells that a room is folded from the beginning although it has a snapshot.
 func (l *Log) passOverSnapshot(name string, why error) {
 	l.passedOver.Add(1)
+	l.metrics.passedOver.Add(context.Background(), 1)
 	l.logger.Warn("folding a room from the beginning: its snapshot cannot be used", "room", name, "error", why)
 }
 
