@@ -21,7 +21,7 @@ import (
 const benchRegion = "bench"
 
 type benchRecordCmd struct {
-	Tracks  int    `default:"10" help:"Tracks in the log, ten to a room."`
+	Tracks  int    `env:"-" default:"10" help:"Tracks in the log, ten to a room."`
 	Minutes int    `default:"6" help:"How long each of them is: 10 of 6 minutes are an hour of sound."`
 	Data    string `type:"path" placeholder:"DIR" help:"Where log and recordings lie meanwhile (default: a temporary folder)."`
 	JSON    bool   `name:"json" help:"Print one object."`

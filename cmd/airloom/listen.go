@@ -19,7 +19,7 @@ type listenCmd struct {
 	Room   roomName      `required:"" help:"Room to listen to."`
 	Name   string        `help:"Name to show in the room."`
 	From   string        `default:"live" placeholder:"live|start|-30s|TIME" help:"Where to begin: live, start (the oldest sound that is kept), so long ago (-30s, -1h5m), or a time (RFC 3339). What lies outside of what is kept is moved to its end."`
-	Rate   float64       `default:"16" help:"With --from, seconds of sound to get in a second, 1 to 16, until it comes to the live edge. 1 stays as far behind as it began."`
+	Rate   float64       `env:"-" default:"16" help:"With --from, seconds of sound to get in a second, 1 to 16, until it comes to the live edge. 1 stays as far behind as it began."`
 	For    time.Duration `env:"-" help:"Stop after so long (from joining on)."`
 	Tracks int           `help:"Stop once so many tracks have been heard and have ended."`
 	Output string        `short:"o" env:"-" placeholder:"DIR|FILE" help:"Write Ogg Opus: one file per track into DIR, or the first track into FILE (*.opus, *.ogg)."`

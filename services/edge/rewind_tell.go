@@ -35,6 +35,8 @@ type pastTrack struct {
 	Session     string  `json:"session"`
 	Identity    string  `json:"identity"`
 	Participant string  `json:"participant"`
+
+	Clock *room.Clock `json:"clock"`
 }
 
 // locate finds the place that is wanted in what the log has, and answers. While the log does not answer it goes on asking. It
@@ -176,6 +178,7 @@ func (p *player) introduce(l *lane) {
 
 func (t *pastTrack) fill(f room.TrackStarted) {
 	t.Handle, t.Name, t.Label, t.Channels, t.FrameMS, t.Epoch, t.Session = f.Handle, f.Name, f.Label, f.Channels, f.FrameMS, f.Epoch, f.Session
+	t.Clock = f.Clock
 }
 
 // describe asks the log for what the fold has forgotten of a track: sound is not kept waiting for names for long.
