@@ -175,7 +175,7 @@ func TestRolesAreApart(t *testing.T) {
 		{Edge, "$JS.API.STREAM.PURGE.LOG_eu", "svc.recorder.list", false},
 		{Edge, "live.eu.1.hall.ev.session.s", "hb.eu.*", false},
 		{Edge, "$JS.API.DIRECT.GET.EV_local", "live.*.1.hall.ev.>", true},
-		{Edge, "$JS.API.DIRECT.GET.LOG_local", "log.>", false},
+		{Edge, "$JS.API.CONSUMER.CREATE.LOG_local.x", "log.>", false},
 		{Edge, "$JS.API.CONSUMER.CREATE.EV_local.c", "ev.>", false},
 		{Presence, "ev.eu.1.hall.session.s", "hb.eu.*", true},
 		{Presence, "$JS.API.CONSUMER.CREATE.EV_local.c", "svc.presence.rooms", true},
