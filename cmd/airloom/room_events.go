@@ -126,7 +126,8 @@ func (f *eventFollower) print(line []byte) error {
 // final says that asking again is of no use: the edge refuses, or no edge was ever there.
 func (f *eventFollower) final(err error) bool {
 	var problem *participant.Problem
-	if errors.As(err, &problem) {
+	if errors.As(err, &problem) && f.follow {
+		f.answered = true // there is an edge, and it may be well again
 		return problem.Status/100 == 4 && problem.Status != http.StatusTooManyRequests
 	}
 	var output errOutput

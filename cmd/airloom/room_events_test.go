@@ -75,6 +75,29 @@ func TestFollowDoesNotAskForEver(t *testing.T) {
 	}
 }
 
+// An edge that is there and cannot answer yet is asked again, also when it goes away then.
+func TestFollowWaitsForAnEdgeThatIsThere(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	asked := 0
+	edge := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		switch asked++; asked {
+		case 1:
+			w.WriteHeader(http.StatusServiceUnavailable)
+		case 2:
+			panic(http.ErrAbortHandler)
+		case 3:
+			fmt.Fprintln(w, `{"position":1}`)
+		default:
+			cancel()
+		}
+	}))
+	defer edge.Close()
+	if ran := airloomIn(t, ctx, "room", "--url", edge.URL, "--token", "x", "events", "hall", "--follow"); ran.code != 0 || ran.out != "{\"position\":1}\n" {
+		t.Errorf("%d: %s %s", ran.code, ran.out, ran.errs)
+	}
+}
+
 // Without --follow an answer that is cut is an error, and no half line is printed.
 func TestEventsCutAreAnError(t *testing.T) {
 	edge := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
