@@ -16,6 +16,7 @@ import (
 const (
 	promiseAlive   = "no process died by itself, none would not end"
 	promiseAcked   = "what was acked is recorded, byte for byte"
+	promiseHealed  = "once the faults are over all that is said is acked"
 	promiseOrder   = "nothing is heard twice or out of order"
 	promiseRewound = "the past is heard in order, once, and whole up to live"
 	promiseGaps    = "the gap map is exact"
@@ -56,6 +57,7 @@ func (r *run) examine(ctx context.Context, found *findings, goHome func() error)
 	defer admin.Close()
 	alive := found.promise(promiseAlive)
 	acked := found.promise(promiseAcked)
+	healed := found.promise(promiseHealed)
 	order := found.promise(promiseOrder)
 	rewound := found.promise(promiseRewound)
 	gaps := found.promise(promiseGaps)
@@ -88,6 +90,7 @@ func (r *run) examine(ctx context.Context, found *findings, goHome func() error)
 		archives = append(archives, readArchive(s.name, s.blob, same))
 	}
 	r.checkAcked(archives, acked)
+	r.checkHealed(healed)
 	r.checkRewinds(first, rewound)
 	r.checkGaps(histories, first, archives, gaps)
 	gaps.numbers += fmt.Sprintf(", %d packs in the log", packs)
