@@ -5,6 +5,7 @@ import { AudioSource } from './audio/input'
 import { type MicrophoneConfig, captureInput, openMicrophone } from './audio/microphone'
 import { Output } from './audio/player'
 import { AirloomError } from './errors'
+import { type From, placeOf } from './past/from'
 import { socketUrl } from './net/rest'
 import { type LinkStatus, Room } from './room/room'
 import { WorkerPort } from './worker/port'
@@ -26,6 +27,13 @@ export interface JoinOptions {
   name?: string
   /** Hear the others; true unless told. */
   listen?: boolean
+  /**
+   * Where listening begins: the oldest that is kept, so many seconds ago, or a moment; live unless told. `room.playback` says where it is.
+   * Where nothing is kept it is live, with the notice not_kept.
+   */
+  from?: From
+  /** With `from`: 1 (unless told) keeps the distance to live; more, up to 16, comes nearer and goes on live. */
+  rate?: number
   /** Tells of the link while joining; the room's own `state` event tells the same afterwards. */
   onState?: (status: LinkStatus) => void
 }
@@ -89,10 +97,12 @@ export class Airloom {
     return this.#addSource('file', label || (file instanceof File ? file.name : ''), channels.length > 1 ? 2 : 1, undefined, input, () => {})
   }
 
-  /** Enters a room. Rejects with what the edge says: room_full, room_closed, unauthorized… Keeps trying while the network is away. */
+  /** Enters a room. Rejects with what the edge says: room_full, room_closed, unauthorized…; bad_message for what is no place or rate. Keeps trying while the network is away. */
   async join(options: JoinOptions): Promise<Room> {
     if (this.#room) throw new AirloomError('closed', 'already in a room: leave it first')
     const { edge, room: name, token, listen = true, onState } = options
+    // The edge's clock is not known yet: it counts seconds back by itself.
+    const begin = listen && options.from !== undefined ? placeOf(options.from, options.rate, Date.now()) : undefined
     const output = listen ? this.output : undefined
     const room = new Room(this.#worker, output)
     this.#room = room
@@ -102,7 +112,7 @@ export class Airloom {
       await output?.ready
       await new Promise<void>((resolve, reject) => {
         this.#joining = { resolve, reject, onState }
-        const config = { url: socketUrl(edge), room: name, listen, name: options.name ?? '', agent: AGENT }
+        const config = { url: socketUrl(edge), room: name, listen, name: options.name ?? '', agent: AGENT, begin }
         this.#worker.tell({ type: 'join', config })
       })
     } catch (error) {

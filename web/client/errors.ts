@@ -20,6 +20,7 @@ export type ErrorCode =
   | 'protocol'
   // from this side
   | 'session_lost'
+  | 'speak_taken'
   | 'network'
   | 'microphone_refused'
   | 'microphone_missing'

@@ -2,7 +2,7 @@
 
 import { WebSocket, WebSocketServer } from 'ws'
 import { type Packet, decodeMessage } from '../wire/packet'
-import type { Keep } from '../wire/messages'
+import type { Grants, Keep } from '../wire/messages'
 import type { SocketLike } from './connection'
 
 /** Node has no WebSocket of its own yet: hand this to the link. */
@@ -34,6 +34,8 @@ export class FakeEdge {
   forgetful = false
   acked: Record<string, number> = {}
   keep: Keep = 'record'
+  /** What welcomes grant; who may not speak has no tracks any more. */
+  grants: Grants = { listen: true, speak: true, record: false, moderate: false }
   /** Seconds that tokens have to live. */
   expiresIn = 900
   #server: WebSocketServer
@@ -112,12 +114,9 @@ export class FakeEdge {
       return socket.close(this.refuse.close)
     }
     const resumed = message.resume !== undefined && !this.forgetful
-    if (!resumed) {
-      this.#session++
-      this.#tracks = []
-    }
+    if (!resumed) this.#session++
+    if (!resumed || !this.grants.speak) this.#tracks = []
     const tracks = this.#tracks.map((t) => ({ ...t, acked: this.acked[t.track] ?? -1 }))
-    const grants = { listen: true, speak: true, record: false, moderate: false }
     const room = { room: message.room, keep: this.keep, capacity: 0, closed: false, recording: '', speak: 'granted' }
     socket.send({
       type: 'welcome',
@@ -128,7 +127,7 @@ export class FakeEdge {
       name: message.name ?? '',
       resume: `secret${this.sockets.length}`,
       resumed,
-      grants,
+      grants: this.grants,
       expires_unix: Date.now() / 1_000 + this.expiresIn,
       edge: 'fake',
       region: 'local',

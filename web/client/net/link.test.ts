@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type AirloomError, comesBack } from '../errors'
 import type { PlaybackMessage, Welcome } from '../wire/messages'
 import { FakeEdge, openSocket } from './fake-edge'
-import { Link, type LinkState } from './link'
+import { Link, type LinkConfig, type LinkState } from './link'
 import { expiryOf } from './token'
 
 let edge: FakeEdge
@@ -20,8 +20,12 @@ beforeEach(async () => {
   ;[welcomes, states, closed, tokens] = [[], [], undefined, 0]
   ;[past, playbacks] = [undefined, []]
   issue = (n) => `token${n}`
-  link = new Link(
-    { url: edge.url, room: 'hall', listen: true, name: 'Ann', token: async () => issue(++tokens), random: () => 0.01, open: openSocket },
+  link = join()
+})
+
+const join = (more: Partial<LinkConfig> = {}) =>
+  new Link(
+    { url: edge.url, room: 'hall', listen: true, name: 'Ann', token: async () => issue(++tokens), random: () => 0.01, open: openSocket, ...more },
     {
       state: (state) => states.push(state),
       welcome: (welcome) => welcomes.push(welcome),
@@ -33,7 +37,6 @@ beforeEach(async () => {
       tracks: () => [{ track: 'track1', epoch: 0, acked: 41 }],
     },
   )
-})
 
 afterEach(async () => {
   link.close()
@@ -209,4 +212,22 @@ test('where the sound is, is told with whether it was asked for', async () => {
     ['past', true],
     ['live', false],
   ])
+})
+
+test.each<object>([
+  { type: 'playback', state: 'past', at: '2026-11-20T12:03:10Z' },
+  { type: 'error', code: 'not_kept', message: 'nothing is kept' },
+])('where to begin is said until the edge has answered it (%o)', async (answer) => {
+  link = join({ begin: { from: '-30.000s', rate: 2 } })
+  link.start()
+  await until(() => link.open)
+  expect(edge.last.hello).toMatchObject({ from: '-30.000s', rate: 2 })
+  edge.last.cut() // before it said where the sound is
+  await until(() => welcomes.length === 2)
+  expect(edge.last.hello).toMatchObject({ resume: 'secret1', from: '-30.000s', rate: 2 })
+  edge.last.send(answer)
+  await link.request({ type: 'listen', on: true })
+  edge.last.cut()
+  await until(() => welcomes.length === 3)
+  expect(edge.last.hello.from).toBeUndefined()
 })

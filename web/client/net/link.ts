@@ -2,14 +2,20 @@
 // outlives its sockets; what was asked and not answered is asked again on the next one, under the same id.
 
 import { AirloomError, comesBack } from '../errors'
-import { type EdgeMessage, type OwnTrack, PROTOCOL, type PlaybackMessage, type Request, type ResumedTrack, type Welcome } from '../wire/messages'
+import { PROTOCOL, type PlaybackMessage, type Request, type ResumedTrack, type Welcome } from '../wire/messages'
 import { backoffMs } from './backoff'
-import { expiryOf } from './token'
 import { Connection, type SocketLike } from './connection'
+import { type Answer, type Asked, Requests } from './requests'
+import { Standing } from './standing'
+import { expiryOf } from './token'
 
 export type LinkState = 'connecting' | 'open' | 'reconnecting' | 'closed'
 
-type Answer = Exclude<EdgeMessage, Welcome>
+/** A place in the past, and how fast it is played from there. */
+export interface Place {
+  from: string
+  rate: number
+}
 
 export interface LinkConfig {
   /** ws: or wss: address of /v1/ws. */
@@ -18,6 +24,8 @@ export interface LinkConfig {
   listen: boolean
   name?: string
   agent?: string
+  /** Where a listener begins, as docs/wire.md §4 has it; live unless told. */
+  begin?: Place | undefined
   /** Gives a token that is good now; asked again before it ends. */
   token(): Promise<string>
   open?(url: string): SocketLike
@@ -33,17 +41,11 @@ export interface LinkEvents {
   /** Where this socket's sound is; `answered` when a request to listen led there. */
   playback(message: PlaybackMessage, answered: boolean): void
   /** Where in the past the next socket goes on; undefined when live. */
-  past(): { from: string; rate: number } | undefined
+  past(): Place | undefined
   /** The end: no more attempts. Undefined after `leave` or `close`. */
   closed(error: AirloomError | undefined): void
   /** What this session still publishes, for a resuming hello. */
   tracks(): ResumedTrack[]
-}
-
-interface Pending {
-  message: Request & { id: number }
-  resolve(answer: Answer): void
-  reject(error: AirloomError): void
 }
 
 /** Ask for a newer token when the old one has less than this to live. */
@@ -55,8 +57,9 @@ export class Link {
   #events: LinkEvents
   #current: Connection | undefined
   #coming: Connection | undefined
-  #pending = new Map<number, Pending>()
-  #id = 0
+  #requests = new Requests()
+  /** Where listening begins, until the edge has said where it did. */
+  #begin: Place | undefined
   #attempt = 0
   #timer: ReturnType<typeof setTimeout> | undefined
   #helloTimer: ReturnType<typeof setTimeout> | undefined
@@ -69,13 +72,11 @@ export class Link {
   roundTripMs = 0
   /** What to add to Date.now() to get the edge's clock. */
   clockAheadMs = 0
-  /** Whether the room's sound is kept: where it is not, nothing is ever acked. */
-  keeps = true
-  /** The log keeps nothing at the moment, by the edge's word. */
-  logAway = false
+  readonly standing = new Standing()
 
   constructor(config: LinkConfig, events: LinkEvents) {
     this.#config = config
+    this.#begin = config.begin
     this.#events = events
   }
 
@@ -107,11 +108,7 @@ export class Link {
   /** Resolves with the answer; rejects with the edge's error, or `session_lost` when the session did not outlive its socket. */
   request(request: Request): Promise<Answer> {
     if (this.#state === 'closed') return Promise.reject(new AirloomError('closed', 'the link is closed'))
-    const message = { ...request, id: ++this.#id }
-    return new Promise((resolve, reject) => {
-      this.#pending.set(message.id, { message, resolve, reject })
-      if (this.open) this.#current!.send(message)
-    })
+    return this.#requests.ask(request, (message) => this.open && this.#current!.send(message))
   }
 
   /** Ends the session. Resolves when the edge has said so, or after `withinMs` without it. */
@@ -132,7 +129,7 @@ export class Link {
     clearTimeout(this.#helloTimer)
     this.#current?.drop()
     this.#coming?.drop()
-    this.#rejectAll(error ?? new AirloomError('closed', 'the link is closed'))
+    this.#requests.rejectAll(error ?? new AirloomError('closed', 'the link is closed'))
     this.#events.closed(error)
   }
 
@@ -158,16 +155,16 @@ export class Link {
 
   #dial(token: string): void {
     const { room, listen, name, agent } = this.#config
-    const hello: Request & { id: number } = { type: 'hello', id: ++this.#id, protocol: PROTOCOL, token, room, listen }
+    const hello: Asked = { type: 'hello', id: this.#requests.nextId(), protocol: PROTOCOL, token, room, listen }
     if (name) hello.name = name
     if (agent) hello.agent = agent
     if (this.#resume) {
       hello.resume = this.#resume
       hello.tracks = this.#events.tracks()
     }
-    Object.assign(hello, this.#events.past())
+    Object.assign(hello, this.#events.past() ?? this.#begin)
     const open = this.#config.open ?? ((url) => new WebSocket(url) as SocketLike)
-    const connection: Connection = new Connection(open(this.#config.url), hello, () => ++this.#id, {
+    const connection: Connection = new Connection(open(this.#config.url), hello, () => this.#requests.nextId(), {
       welcome: (welcome) => this.#welcomed(connection, welcome),
       message: (message) => this.#heard(message),
       packets: (bytes) => this.#events.packets(bytes),
@@ -197,47 +194,21 @@ export class Link {
     this.#tokenEnds = welcome.expires_unix
     this.#tokenRenewed = false
     this.#attempt = 0
-    this.logAway = false
-    this.keeps = welcome.room.keep !== 'none'
-    if (lost) this.#rejectAll(new AirloomError('session_lost', 'the session did not outlive its socket'))
+    this.standing.heard(welcome)
+    if (lost) this.#requests.rejectAll(new AirloomError('session_lost', 'the session did not outlive its socket'))
     this.#setState('open')
-    this.#repeat(connection, welcome.tracks ?? [])
+    const knows = this.#events.tracks().map(({ track }) => track)
+    this.#requests.repeat(welcome.tracks ?? [], knows, (message) => connection.send(message))
     this.#events.welcome(welcome)
   }
 
-  /**
-   * Asks again what is still without an answer. Answers are remembered by the edge that gave them: a track whose start was
-   * carried out elsewhere is among the tracks of the welcome, and its answer is made from there.
-   */
-  #repeat(connection: Connection, tracks: OwnTrack[]): void {
-    const known = new Set(this.#events.tracks().map(({ track }) => track))
-    for (const [id, { message, resolve }] of [...this.#pending]) {
-      const begun = message.type === 'track.start' && tracks.find((own) => own.name === message.name && !known.has(own.track))
-      if (!begun) {
-        connection.send(message)
-        continue
-      }
-      known.add(begun.track)
-      this.#pending.delete(id)
-      resolve({ type: 'track', re: id, track: begun.track, handle: begun.handle, epoch: begun.epoch })
-    }
-  }
-
   #heard(message: Answer): void {
-    const re = 're' in message ? message.re : undefined
-    const pending = re === undefined ? undefined : this.#pending.get(re)
-    if (message.type === 'playback') this.#events.playback(message, pending !== undefined)
-    if (pending) {
-      this.#pending.delete(re!)
-      if (message.type === 'error') pending.reject(new AirloomError(message.code, message.message))
-      else pending.resolve(message)
-      return
-    }
-    if (message.type === 'playback') return
+    if (message.type === 'playback' || (message.type === 'error' && message.code === 'not_kept')) this.#begin = undefined
+    if (message.type === 'playback') this.#events.playback(message, this.#requests.awaits(message))
+    if (this.#requests.answered(message) || message.type === 'playback') return
     if (message.type === 'move') return void this.#connect()
     if (message.type === 'token') return void this.#refresh()
-    if (message.type === 'log') this.logAway = message.state === 'away'
-    if (message.type === 'room') this.keeps = message.room.keep !== 'none'
+    this.standing.heard(message)
     this.#events.message(message)
   }
 
@@ -291,11 +262,5 @@ export class Link {
   #setState(state: LinkState, attempt = 0, inMs = 0): void {
     this.#state = state
     this.#events.state(state, attempt, inMs)
-  }
-
-  #rejectAll(error: AirloomError): void {
-    const all = [...this.#pending.values()]
-    this.#pending.clear()
-    for (const { reject } of all) reject(error)
   }
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { checkRate, fromField } from './from'
+import { checkRate, fromField, placeOf } from './from'
 
 const NOW = Date.UTC(2026, 10, 20, 12)
 
@@ -25,6 +25,13 @@ describe('from', () => {
     test.each([NaN, Infinity, -Infinity, new Date(NaN), '5 minutes', undefined, null, {}])('%s is no time', (from) => {
       expect(() => fromField(from as never, NOW)).toThrow(expect.objectContaining({ code: 'bad_message' }))
     })
+  })
+
+  test('a place is a moment and a rate; what is none is no place', () => {
+    expect(placeOf(30, undefined, NOW)).toEqual({ from: '-30.000s', rate: 1 })
+    expect(placeOf('start', 2, NOW)).toEqual({ from: 'start', rate: 2 })
+    expect(() => placeOf(NaN, 1, NOW)).toThrow(expect.objectContaining({ code: 'bad_message' }))
+    expect(() => placeOf(30, 17, NOW)).toThrow(expect.objectContaining({ code: 'bad_message' }))
   })
 
   test('a rate is 1 to 16', () => {

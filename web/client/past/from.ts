@@ -1,6 +1,7 @@
 // From where to play, as a page says it and as the edge is asked.
 
 import { AirloomError } from '../errors'
+import type { Place } from '../net/link'
 
 /** The oldest that is kept, so many seconds ago, or a moment by the edge's clock. */
 export type From = 'start' | number | Date
@@ -19,6 +20,9 @@ export function fromField(from: From, now: number): string {
   if (!Number.isFinite(ms)) throw new AirloomError('bad_message', `rewind to ${String(from)}: give 'start', a number of seconds, or a valid Date`)
   return new Date(Math.min(LATEST_MS, Math.max(EARLIEST_MS, ms))).toISOString()
 }
+
+/** As an edge is asked to play from there. Throws bad_message. */
+export const placeOf = (from: From, rate = 1, now: number): Place => ({ from: fromField(from, now), rate: checkRate(rate) })
 
 /** Seconds of sound in a second; throws bad_message. */
 export function checkRate(rate: number): number {

@@ -5,6 +5,7 @@
 import { frameSamples } from '../wire/opus'
 import { type Packet, spanOf } from '../wire/packet'
 import { addTimestamp, orderOf } from '../wire/seq'
+import type { Clocks } from './clocks'
 import { Timeline } from './timeline'
 
 export interface PacerEvents {
@@ -28,7 +29,7 @@ interface Item {
 }
 
 export class Pacer {
-  #timeline = new Timeline()
+  #timeline: Timeline
   #queue: Item[] = []
   /** Of #queue, already released: the array is cut now and then. */
   #taken = 0
@@ -41,7 +42,12 @@ export class Pacer {
   /** Milliseconds of sound left out because the buffer was full. */
   skippedMs = 0
 
-  constructor(private readonly events: PacerEvents) {}
+  constructor(
+    private readonly events: PacerEvents,
+    clocks?: Clocks,
+  ) {
+    this.#timeline = new Timeline(clocks)
+  }
 
   /** Begins at `at` (ms since 1970): everything from before is thrown away. */
   start(at: number, rate: number): void {

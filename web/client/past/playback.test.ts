@@ -177,3 +177,12 @@ test('a window of nothing is none', () => {
   told({ state: 'live', window: { from: null, to: null } }, true)
   expect(last()).toMatchObject({ state: 'live', window: null })
 })
+
+test('a hello that began in the past: its answer names no question, and moves there all the same', () => {
+  const { told, last, give, pass, seqs } = stay()
+  told({ state: 'past', at: WINDOW.from, window: WINDOW, rate: 2, clamped: 'before_window' })
+  give(0, 5)
+  pass(200)
+  expect(last()).toMatchObject({ state: 'past', rate: 2, clamped: 'before_window' })
+  expect(seqs()[0]).toBe(0)
+})

@@ -4,6 +4,7 @@
 
 import type { Clamped, PlaybackMessage } from '../wire/messages'
 import type { Packet } from '../wire/packet'
+import type { Clocks } from './clocks'
 import { Pacer } from './pacer'
 
 /** What a page is told. Times are ms since 1970 by the edge's clock. */
@@ -58,8 +59,9 @@ export class Playback {
     private readonly events: PlaybackEvents,
     /** The edge's clock, in ms since 1970. */
     private readonly edgeNow: () => number,
+    clocks?: Clocks,
   ) {
-    this.#pacer = new Pacer({ release: (packet) => events.release(packet), paused: () => events.paused() })
+    this.#pacer = new Pacer({ release: (packet) => events.release(packet), paused: () => events.paused() }, clocks)
   }
 
   /** Whether `tick` has to be called every few milliseconds. */
@@ -86,7 +88,7 @@ export class Playback {
   heard(message: PlaybackMessage, answered: boolean, now: number): void {
     if (message.window !== undefined) this.#window = windowOf(message.window)
     const at = message.at ? Date.parse(message.at) : NaN
-    if (answered) this.#clamped = message.clamped ?? null
+    if (answered || message.clamped) this.#clamped = message.clamped ?? null // a hello's answer does not say what it answers
     if (message.state === 'live') {
       if (answered) this.#cut()
       else if (this.#mode === 'past') this.#land(now)

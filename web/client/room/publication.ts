@@ -8,7 +8,10 @@ export interface PublicationEvents {
   /** The track has an id; again, with another one, when the session had to start over. */
   started: string
   muted: boolean
-  /** The encoder failed and was replaced, or the edge refuses the track now. */
+  /**
+   * The encoder failed and was replaced; or, with `ended` right after it, nothing is sent any more: `speak_taken` where the right to
+   * speak was, else what the edge refuses the track with.
+   */
   failed: AirloomError
   ended: undefined
 }
@@ -61,6 +64,15 @@ export class Publication extends Emitter<PublicationEvents> {
   isStarted(track: string): void {
     this.#track = track
     this.emit('started', track)
+  }
+
+  /** The track has ended, and not by this side's wish: the device is let go at once. @internal */
+  isOver(error: AirloomError): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.source.close()
+    this.emit('failed', error)
+    this.emit('ended', undefined)
   }
 
   /** @internal */

@@ -5,9 +5,10 @@ import type { PlayoutStats } from '../audio/jitter'
 import type { Output } from '../audio/player'
 import { Emitter } from '../emitter'
 import { AirloomError } from '../errors'
-import { checkRate, fromField } from '../past/from'
+import { placeOf } from '../past/from'
 import type { LinkState } from '../net/link'
 import type { EdgeMessage, Grants, ParticipantInfo, RoomInfo, Skipped, TrackInfo, Welcome } from '../wire/messages'
+import { maySpeak } from '../wire/rights'
 import type { WorkerPort } from '../worker/port'
 import type { FromWorker } from '../worker/protocol'
 import { LIVE, type PlaybackWindow, type RewindOptions, type RoomPlayback, playbackOf } from './playback'
@@ -31,6 +32,8 @@ export interface RoomEvents {
   left: ParticipantInfo
   speaking: { track: string; on: boolean }
   room: RoomInfo
+  /** What this session may do has changed; `by` is the moderator's identity, `token` where a newer token says so, else empty. */
+  grants: { grants: Grants; by: string }
   /** `away`: live goes on, nothing is being kept at the moment. */
   log: 'away' | 'ok'
   /** Where the sound is: each change, and twice a second while it is not live. */
@@ -107,6 +110,11 @@ export class Room extends Emitter<RoomEvents> {
     return this.#self?.grants ?? { listen: false, speak: false, record: false, moderate: false }
   }
 
+  /** Whether `publish` is allowed now: by the right to speak and the room's settings. */
+  get maySpeak(): boolean {
+    return this.roster.room !== undefined && maySpeak(this.grants, this.roster.room)
+  }
+
   get participants(): ParticipantInfo[] {
     return this.roster.participants
   }
@@ -125,8 +133,8 @@ export class Room extends Emitter<RoomEvents> {
    * Plays what was said before, from a moment on; others still hear this participant live. Resolves when the sound has moved there;
    * `playback.clamped` says when the moment is not kept. Rejects with not_kept when nothing is, with bad_message for what is no time.
    */
-  async rewind({ from, rate = 1 }: RewindOptions): Promise<RoomPlayback> {
-    await this.worker.ask({ type: 'rewind', from: fromField(from, this.now.getTime()), rate: checkRate(rate) })
+  async rewind({ from, rate }: RewindOptions): Promise<RoomPlayback> {
+    await this.worker.ask({ type: 'rewind', ...placeOf(from, rate, this.now.getTime()) })
     return this.#playback
   }
 
@@ -141,7 +149,7 @@ export class Room extends Emitter<RoomEvents> {
     return this.#playback.window
   }
 
-  /** Starts a track from a source; resolves when the edge knows it. */
+  /** Starts a track from a source; resolves when the edge knows it. Rejects with forbidden, or speak_taken when the right goes meanwhile. */
   async publish(source: AudioSource, options: PublishOptions = {}): Promise<Publication> {
     const id = ++this.#nextPublication
     const music = source.channels === 2
@@ -212,6 +220,11 @@ export class Room extends Emitter<RoomEvents> {
         return this.#publications.get(message.publication)?.isStarted(message.track)
       case 'publish.failed':
         return this.#publications.get(message.publication)?.isFailed(new AirloomError(message.error.code, message.error.message))
+      case 'publish.over': {
+        const publication = this.#publications.get(message.publication)
+        this.#publications.delete(message.publication)
+        return publication?.isOver(new AirloomError(message.error.code, message.error.message))
+      }
       case 'closed': {
         this.#players.stopAll()
         this.output?.context.removeEventListener('statechange', this.#tellAudible)
@@ -223,10 +236,12 @@ export class Room extends Emitter<RoomEvents> {
 
   #welcomed(welcome: Welcome): void {
     const { session, identity, name, grants, edge, region } = welcome
+    const before = this.#self?.grants
     this.#self = { session, identity, name, grants, edge, region }
     const change = this.roster.welcome(welcome)
     this.emit('session', { session, resumed: welcome.resumed })
     this.emit('room', welcome.room)
+    if (before && JSON.stringify(before) !== JSON.stringify(grants)) this.emit('grants', { grants, by: '' })
     this.#changed(change)
   }
 
@@ -242,6 +257,9 @@ export class Room extends Emitter<RoomEvents> {
       case 'room':
         this.roster.room = message.room
         return this.emit('room', message.room)
+      case 'grants':
+        if (this.#self) this.#self.grants = message.grants
+        return this.emit('grants', { grants: message.grants, by: message.by ?? '' })
       case 'log':
         this.#log = message.state
         return this.emit('log', message.state)

@@ -133,6 +133,7 @@ export interface PastTrack {
   identity: string
   /** The name its speaker had. */
   participant: string
+  clock?: Clock | null
 }
 
 export type Clamped = 'before_window' | 'after_window'
@@ -166,6 +167,7 @@ export type EdgeMessage =
   | { type: 'resend'; track: string; epoch: number; from: number }
   | { type: 'log'; state: 'away' | 'ok' }
   | { type: 'room'; room: RoomInfo }
+  | { type: 'grants'; grants: Grants; by?: string }
   | { type: 'speaking'; tracks: Record<string, boolean> }
   | ({ type: 'skipped' } & Skipped)
   | PlaybackMessage

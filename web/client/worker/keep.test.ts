@@ -4,6 +4,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { AirloomError } from '../errors'
 import type { Heard, Source } from '../audio/source'
 import type { Link } from '../net/link'
+import { Standing } from '../net/standing'
 import type { EdgeMessage, Keep, Welcome } from '../wire/messages'
 import { type Packet, decodeMessage, spanOf } from '../wire/packet'
 import { FakeData, FakeEncoder } from './fake-encoder'
@@ -12,8 +13,7 @@ import { Publisher } from './publisher'
 /** A link whose requests are answered in a moment; `refuse` is the code that gaps are refused with. */
 class QuietLink {
   open = true
-  keeps = true
-  logAway = false
+  standing = new Standing()
   bufferedAmount = 0
   clockAheadMs = 0
   refuse = ''
@@ -57,12 +57,11 @@ async function speak(seconds: number): Promise<void> {
 
 function tell(message: object): void {
   const told = message as EdgeMessage
-  if (told.type === 'log') link.logAway = told.state === 'away'
+  link.standing.heard(told)
   publisher.heard(told)
 }
 
 function setKeep(keep: Keep): void {
-  link.keeps = keep !== 'none'
   tell({ type: 'room', room: { room: 'hall', keep } })
 }
 
@@ -70,9 +69,9 @@ const ack = (seq: number) => tell({ type: 'ack', track: 'track1', epoch: 0, seq 
 
 async function begin(keep: Keep): Promise<void> {
   link = new QuietLink()
-  link.keeps = keep !== 'none'
+  link.standing.heard({ type: 'room', room: { room: 'hall', keep } } as EdgeMessage)
   const config = { name: 'mic', label: '', bitrate: 32_000, application: 'voip', gate: false, muted: false } as const
-  publisher = new Publisher(link as unknown as Link, source, config, () => {}, () => {})
+  publisher = new Publisher(link as unknown as Link, source, config, { started: () => {}, failed: () => {}, over: () => {} })
   await publisher.start()
 }
 

@@ -1,9 +1,10 @@
 // What is heard: packets from the edge to the receivers of their tracks, at once when live, in their time when past.
 
 import { type ReceiverStats, TrackReceiver } from '../audio/receiver'
+import { Clocks } from '../past/clocks'
 import { Playback, type PlaybackReport } from '../past/playback'
 import { handleOf } from '../wire/handle'
-import type { PlaybackMessage, Skipped } from '../wire/messages'
+import type { EdgeMessage, PlaybackMessage, Skipped } from '../wire/messages'
 import { type Packet, decodeMessage } from '../wire/packet'
 
 /** Packets of a track may come a moment before the roster that names it: the last few are kept. */
@@ -16,6 +17,7 @@ export class Listening {
   #receivers = new Map<number, TrackReceiver>()
   #early = new Map<number, Packet[]>()
   #audible = true
+  #clocks = new Clocks()
   #playback: Playback
   #timer: ReturnType<typeof setInterval> | undefined
 
@@ -55,7 +57,22 @@ export class Listening {
     for (const packet of decodeMessage(bytes)) this.#playback.push(packet)
   }
 
+  /** Rosters and playback tell when tracks' samples were captured. */
+  learn(message: EdgeMessage): void {
+    const roster = message.type === 'welcome' ? message.roster : message
+    if (roster.type === 'roster') for (const { tracks } of roster.participants ?? []) this.#clocks.know(tracks)
+    if (roster.type === 'playback') this.#clocks.know(roster.tracks ?? [])
+  }
+
+  /** The right to listen was taken: what has come already is not heard either. */
+  silence(): void {
+    this.refused()
+    this.#early.clear()
+    for (const receiver of this.#receivers.values()) receiver.restart()
+  }
+
   playback(message: PlaybackMessage, answered: boolean): void {
+    this.learn(message)
     this.#playback.heard(message, answered, performance.now())
     this.#tickWhileBusy()
   }
@@ -87,6 +104,7 @@ export class Listening {
     for (const receiver of this.#receivers.values()) receiver.close()
     this.#receivers.clear()
     this.#early.clear()
+    this.#clocks.clear()
     this.#playback = this.#newPlayback()
   }
 
@@ -101,7 +119,7 @@ export class Listening {
       past: (past: boolean, rate: number) => this.#receivers.forEach((receiver) => receiver.setPast(past, rate)),
       report: this.report,
     }
-    return new Playback(events, this.edgeNow)
+    return new Playback(events, this.edgeNow, this.#clocks)
   }
 
   #tickWhileBusy(): void {

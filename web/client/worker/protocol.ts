@@ -3,7 +3,7 @@
 
 import type { Level } from '../audio/meter'
 import type { ReceiverStats } from '../audio/receiver'
-import type { LinkState } from '../net/link'
+import type { LinkState, Place } from '../net/link'
 import type { EdgeMessage, Welcome } from '../wire/messages'
 import type { PlaybackReport } from '../past/playback'
 import type { PublishConfig, PublisherStats } from './publisher'
@@ -19,6 +19,8 @@ export interface JoinConfig {
   listen: boolean
   name: string
   agent: string
+  /** Where a listener begins; undefined for live. */
+  begin: Place | undefined
 }
 
 /** With `call` the worker answers with `done` or `failed`. */
@@ -65,5 +67,7 @@ export type FromWorker =
   | { type: 'source.ended'; source: number }
   | { type: 'track'; publication: number; track: string }
   | { type: 'publish.failed'; publication: number; error: { code: string; message: string } }
+  /** The track has ended, and not by this side's wish. */
+  | { type: 'publish.over'; publication: number; error: { code: string; message: string } }
   | { type: 'done'; call: number; value: unknown }
   | { type: 'failed'; call: number; error: { code: string; message: string } }

@@ -1,5 +1,6 @@
 // The publisher against the fake edge, with an encoder that makes a recognisable frame of each one put in.
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import type { AirloomError } from '../errors'
 import type { Heard, Source } from '../audio/source'
 import { FakeEdge, openSocket } from '../net/fake-edge'
 import { Link } from '../net/link'
@@ -12,6 +13,7 @@ let link: Link
 let publisher: Publisher
 let listener: ((frame: Heard) => void) | undefined
 let ids: string[]
+let overs: string[]
 let index: number
 
 const source = {
@@ -25,6 +27,8 @@ const source = {
 
 const config: PublishConfig = { name: 'mic', label: '', bitrate: 32_000, application: 'voip', gate: false, muted: false }
 
+const events = { started: (id: string) => void ids.push(id), failed: () => {}, over: (error: AirloomError) => void overs.push(error.code) }
+
 /** `count` frames from the source, a moment between them for the encoder. */
 async function speak(count: number, voice = true): Promise<void> {
   for (let i = 0; i < count; i++, index++) {
@@ -37,14 +41,14 @@ async function speak(count: number, voice = true): Promise<void> {
 const covered = () => edge.last.packets.map((p) => `${p.kind[0]}${p.backlog ? 'b' : ''}${p.seq}+${spanOf(p)}`)
 
 async function begin(more: Partial<PublishConfig> = {}): Promise<void> {
-  publisher = new Publisher(link, source, { ...config, ...more }, (id) => ids.push(id), () => {})
+  publisher = new Publisher(link, source, { ...config, ...more }, events)
   await publisher.start()
 }
 
 beforeEach(async () => {
   vi.stubGlobal('AudioEncoder', FakeEncoder)
   vi.stubGlobal('AudioData', FakeData)
-  ;[ids, index] = [[], 100]
+  ;[ids, overs, index] = [[], [], 100]
   edge = await FakeEdge.start()
   link = new Link(
     { url: edge.url, room: 'hall', listen: false, token: async () => 'token', random: () => 0.9, open: openSocket },
@@ -171,7 +175,7 @@ test('a start that was carried out on another edge, its answer lost: that track 
 test('two tracks of one name, the second start without its answer: it is not taken for the first', async () => {
   await begin()
   edge.mute.add('track.start')
-  const second = new Publisher(link, source, config, (id) => ids.push(id), () => {})
+  const second = new Publisher(link, source, config, events)
   const begun = second.start()
   await edge.until(() => edge.last.requests.length === 2)
   edge.mute.clear()
@@ -184,7 +188,7 @@ test('two tracks of one name, the second start without its answer: it is not tak
 
 test('ended before the start was answered: the track does not stay behind', async () => {
   edge.mute.add('track.start')
-  publisher = new Publisher(link, source, config, (id) => ids.push(id), () => {})
+  publisher = new Publisher(link, source, config, events)
   const started = publisher.start()
   const { id } = await edge.until(() => edge.last.requests[0])
   await publisher.end()
@@ -192,4 +196,70 @@ test('ended before the start was answered: the track does not stay behind', asyn
   await started
   await edge.until(() => edge.last.requests.some((r) => r.type === 'track.end' && r.track === 'track1'))
   expect(ids).toEqual([])
+})
+
+const NO_SPEAK = { listen: true, speak: false, record: false, moderate: false }
+
+describe('TestRow42: grant narrowed while speaking', () => {
+  test.each([
+    ['the right is taken', { type: 'grants', grants: NO_SPEAK, by: 'mo' }],
+    ['only moderators speak from now on', { type: 'room', room: { room: 'hall', keep: 'record', speak: 'moderators' } }],
+  ])('%s: not one more frame, nothing sent again, and the error says so', async (_, message) => {
+    await begin()
+    await speak(3)
+    await edge.until(() => edge.last.packets.length === 3)
+    edge.last.send(message)
+    await vi.waitUntil(() => overs.length > 0)
+    expect(listener).toBeUndefined() // the source is not read any more
+    publisher.heard({ type: 'resend', track: 'track1', epoch: 0, from: 0 })
+    await publisher.end()
+    await link.request({ type: 'listen', on: true }) // answered after all that was sent before it
+    expect(overs).toEqual(['speak_taken'])
+    expect(covered()).toEqual(['a0+1', 'a1+1', 'a2+1'])
+    expect(edge.last.requests.map((r) => r.type)).toEqual(['track.start', 'listen'])
+    expect([publisher.resumable, publisher.stats()]).toEqual([[], undefined])
+  })
+
+  test('frames that the encoder still holds go nowhere', async () => {
+    await begin()
+    await speak(1)
+    await edge.until(() => edge.last.packets.length === 1)
+    listener!({ index: index++, channels: [new Float32Array(960)], level: { rms: -20, peak: -10, voice: true } })
+    link.standing.heard({ type: 'grants', grants: NO_SPEAK })
+    publisher.heard({ type: 'grants', grants: NO_SPEAK })
+    await link.request({ type: 'listen', on: true })
+    expect(covered()).toEqual(['a0+1'])
+  })
+
+  test('taken while there was no socket: the welcome says so, and no track is started', async () => {
+    await begin()
+    edge.grants = NO_SPEAK
+    edge.last.cut()
+    await vi.waitUntil(() => overs.length > 0)
+    await link.request({ type: 'listen', on: true })
+    expect(overs).toEqual(['speak_taken'])
+    expect(edge.last.requests.map((r) => r.type)).toEqual(['listen'])
+  })
+
+  test('taken while the track starts: starting fails with it, and what the edge began is ended', async () => {
+    edge.mute.add('track.start')
+    const begun = begin().then(() => '', (error) => error.code)
+    const { id } = await edge.until(() => edge.last.requests[0])
+    edge.last.send({ type: 'grants', grants: NO_SPEAK, by: 'mo' })
+    await vi.waitUntil(() => overs.length > 0)
+    edge.last.send({ type: 'track', re: id, track: 'track1', handle: 1, epoch: 0 })
+    expect(await begun).toBe('speak_taken')
+    await edge.until(() => edge.last.requests.some((r) => r.type === 'track.end' && r.track === 'track1'))
+    expect(ids).toEqual([])
+  })
+
+  test('another right taken or given, or moderators alone where one is a moderator, changes nothing', async () => {
+    await begin()
+    edge.last.send({ type: 'grants', grants: { listen: false, speak: true, record: true, moderate: true }, by: 'mo' })
+    edge.last.send({ type: 'room', room: { room: 'hall', keep: 'record', speak: 'moderators' } })
+    await link.request({ type: 'listen', on: true })
+    await speak(1)
+    await edge.until(() => edge.last.packets.length === 1)
+    expect(overs).toEqual([])
+  })
 })

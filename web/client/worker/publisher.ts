@@ -1,25 +1,18 @@
-// One track that this session publishes: numbers the source's frames, declares silence while muted or gated, encodes the
-// rest and sees the outbox emptied. It starts the track anew, under a new id, when the session did not outlive its socket.
+// One track that this session publishes: the source's frames go through a coder into the outbox, and it sees the outbox emptied. It
+// starts the track anew, under a new id, when the session did not outlive its socket; it is over when the right to speak is taken.
 
 import { AirloomError } from '../errors'
-import { type EncoderConfig, FrameEncoder } from '../audio/encoder'
 import { FRAME_MS, type Heard, type Source } from '../audio/source'
-import { InOrder } from '../inorder'
 import type { Link } from '../net/link'
 import { type Item, Outbox } from '../net/outbox'
 import type { EdgeMessage, ResumedTrack, Welcome } from '../wire/messages'
-import { addTimestamp } from '../wire/seq'
-import { MIN_FRAME_BYTES, SAMPLE_RATE } from '../wire/opus'
+import { type CoderConfig, TrackCoder } from './coder'
 import { GapTeller } from './gap'
 
-export interface PublishConfig {
+export interface PublishConfig extends CoderConfig {
   /** `mic`, `music`… */
   name: string
   label: string
-  bitrate: number
-  application: 'voip' | 'audio'
-  /** Send nothing while the voice detector hears nobody. */
-  gate: boolean
   muted: boolean
 }
 
@@ -33,8 +26,15 @@ export interface PublisherStats {
   gaps: number
 }
 
-const FRAME_SAMPLES = (SAMPLE_RATE * FRAME_MS) / 1_000
-const SILENCE_FRAMES = 400 / FRAME_MS
+export interface PublisherEvents {
+  /** Each time the track has an id: at first, and again when it was started anew. */
+  started(track: string): void
+  /** The encoder failed and was replaced. */
+  failed(error: AirloomError): void
+  /** Nothing is sent any more, and not because this side ended it: the right to speak was taken, or the edge refuses the track. */
+  over(error: AirloomError): void
+}
+
 const PUMP_MS = 100
 /** Sound that may wait in the socket before new frames are held back for the backlog. */
 const CONGESTED_MS = 250
@@ -47,20 +47,14 @@ interface Life {
   id: string
   outbox: Outbox
   gaps: GapTeller
-  /** The source's index of seq 0, known with the first frame. */
-  base: number | undefined
-  /** Seq of the next frame. */
-  next: number
-  silent: { from: number; count: number } | undefined
+  coder: TrackCoder
 }
 
 export class Publisher {
   #life: Life | undefined
-  #encoder: FrameEncoder | undefined
-  #encoding: Omit<Item, 'frame'>[] = []
-  #out: InOrder<Item>
   #muted: boolean
   #ended = false
+  #over: AirloomError | undefined
   #starting = false
   #unsubscribe: () => void
   #pump: ReturnType<typeof setInterval>
@@ -70,12 +64,9 @@ export class Publisher {
     private readonly link: Link,
     readonly source: Source,
     readonly config: PublishConfig,
-    /** Each time the track has an id: at first, and again when it was started anew. */
-    private readonly started: (track: string) => void,
-    private readonly failed: (error: AirloomError) => void,
+    private readonly events: PublisherEvents,
   ) {
     this.#muted = config.muted
-    this.#out = this.#newOut()
     this.#unsubscribe = source.onFrame((frame) => this.#frame(frame))
     this.#pump = setInterval(() => this.#pumpBacklog(), PUMP_MS)
   }
@@ -89,7 +80,7 @@ export class Publisher {
     return life ? [{ track: life.id, epoch: life.outbox.track.epoch, acked: life.outbox.acked }] : []
   }
 
-  /** Resolves when the edge knows the track. */
+  /** Resolves when the edge knows the track; rejects with why it never will. */
   async start(): Promise<void> {
     if (this.#starting || this.#ended) return
     this.#starting = true
@@ -98,6 +89,7 @@ export class Publisher {
     } finally {
       this.#starting = false
     }
+    if (this.#over) throw this.#over
   }
 
   setMuted(muted: boolean): void {
@@ -111,12 +103,11 @@ export class Publisher {
     if (this.#ended) return
     this.#ended = true
     this.#unsubscribe()
-    await this.#encoder?.flush().catch(() => {})
     const life = this.#life
     if (life) {
-      this.#flushSilence(life)
+      await life.coder.flush()
       life.gaps.due() // the end waits for acks, and they for the gap
-      const last = life.next - 1
+      const last = life.coder.next - 1
       await this.link.request({ type: 'track.end', track: life.id, epoch: life.outbox.track.epoch, last }).catch(() => {})
     }
     this.close()
@@ -126,13 +117,14 @@ export class Publisher {
     this.#ended = true
     this.#unsubscribe()
     clearInterval(this.#pump)
-    this.#encoder?.close()
+    this.#life?.coder.close()
   }
 
   /** A socket is up: send again what is not acked, or start over when the session is a new one. */
   welcomed(welcome: Welcome): void {
+    if (!this.link.standing.speaks) return this.#taken()
     const life = this.#life
-    if (!life) return void this.start().catch(this.failed)
+    if (!life) return this.#startAgain()
     const known = welcome.resumed ? welcome.tracks?.find((t) => t.track === life.id) : undefined
     if (known) {
       this.#followKeep(life)
@@ -142,13 +134,13 @@ export class Publisher {
       this.#pumpBacklog()
       return
     }
-    this.#gapsTold += life.gaps.told
-    this.#life = undefined
+    this.#dropLife()
     if (this.#ended) return this.close()
-    void this.start().catch(this.failed)
+    this.#startAgain()
   }
 
   heard(message: EdgeMessage): void {
+    if ((message.type === 'grants' || message.type === 'room') && !this.link.standing.speaks) return this.#taken()
     const life = this.#life
     if (!life) return
     if (message.type === 'room') return this.#followKeep(life)
@@ -163,12 +155,35 @@ export class Publisher {
   stats(): PublisherStats | undefined {
     const life = this.#life
     if (!life) return undefined
-    const { acked, unackedMs, resent } = life.outbox
-    return { track: life.id, epoch: life.outbox.track.epoch, sent: life.next, acked, unackedMs, resent, gaps: this.#gapsTold + life.gaps.told }
+    const { acked, unackedMs, resent, track } = life.outbox
+    return { track: life.id, epoch: track.epoch, sent: life.coder.next, acked, unackedMs, resent, gaps: this.#gapsTold + life.gaps.told }
+  }
+
+  /** The edge has ended the track by itself: from now on each frame sent would count against this session. */
+  #taken(): void {
+    this.#finish(new AirloomError('speak_taken', 'the right to speak in this room was taken: the track has ended'))
+  }
+
+  #finish(error: AirloomError): void {
+    if (this.#ended) return
+    this.#over = error
+    this.close()
+    this.#dropLife()
+    this.events.over(error)
+  }
+
+  #startAgain(): void {
+    this.start().catch((error) => this.#finish(error))
+  }
+
+  #dropLife(): void {
+    this.#life?.coder.close()
+    this.#gapsTold += this.#life?.gaps.told ?? 0
+    this.#life = undefined
   }
 
   #followKeep(life: Life): void {
-    life.outbox.setKept(this.link.keeps)
+    life.outbox.setKept(this.link.standing.keeps)
     if (life.outbox.gap) life.gaps.due(FIRST_ACK_MS)
   }
 
@@ -191,95 +206,21 @@ export class Publisher {
       void this.link.request({ type: 'track.end', track: answer.track, epoch: answer.epoch, last: -1 }).catch(() => {})
       return
     }
-    this.#encoder?.close()
-    this.#encoder = undefined
-    this.#encoding = []
-    this.#out = this.#newOut()
-    const shape = { handle: answer.handle, epoch: answer.epoch, frameMs: FRAME_MS }
-    const outbox = new Outbox(shape)
-    outbox.setKept(this.link.keeps)
+    const outbox = new Outbox({ handle: answer.handle, epoch: answer.epoch, frameMs: FRAME_MS })
+    outbox.setKept(this.link.standing.keeps)
     const gaps = new GapTeller(outbox, (gap) => this.link.request({ type: 'gap', track: answer.track, epoch: answer.epoch, ...gap }))
-    this.#life = { id: answer.track, outbox, gaps, base: undefined, next: 0, silent: undefined }
+    const coder = new TrackCoder(this.config, channels, (item) => this.#send(outbox, item), this.events.failed)
+    this.#life = { id: answer.track, outbox, gaps, coder }
     if (this.#muted) this.setMuted(true)
-    this.started(answer.track)
+    this.events.started(answer.track)
   }
 
   #frame(frame: Heard): void {
-    const life = this.#life
-    if (!life || this.#ended) return
-    life.base ??= frame.index
-    const seq = frame.index - life.base
-    if (seq > life.next) this.#silence(life, seq - life.next) // the device stalled: that time is silence too
-    if (this.#muted || (this.config.gate && !frame.level.voice)) return this.#silence(life, 1)
-    this.#flushSilence(life)
-    this.#encoding.push({ seq, timestamp: this.#timestamp(life, seq), voice: frame.level.voice, span: 1 })
-    this.#out.reserve()
-    life.next = seq + 1
-    this.#encoder ??= this.#newEncoder()
-    this.#encoder.encode(frame.channels)
+    if (!this.#ended) this.#life?.coder.frame(frame, this.#muted)
   }
 
-  #timestamp(life: Life, seq: number): number {
-    return addTimestamp(0, (life.base! + seq) * FRAME_SAMPLES)
-  }
-
-  /** The first silent frame is declared at once, so that listeners do not wait; what follows every 400 ms. */
-  #silence(life: Life, count: number): void {
-    const first = life.silent === undefined
-    life.silent ??= { from: life.next, count: 0 }
-    life.silent.count += count
-    life.next += count
-    if (first || life.silent.count >= SILENCE_FRAMES) this.#flushSilence(life, true)
-  }
-
-  #flushSilence(life: Life, goesOn = false): void {
-    const silent = life.silent
-    life.silent = goesOn ? { from: life.next, count: 0 } : undefined
-    if (!silent) return
-    for (let { from, count } = silent; count > 0; ) {
-      const span = Math.min(count, 0xffff)
-      this.#out.add({ seq: from, timestamp: this.#timestamp(life, from), voice: false, span })
-      from += span
-      count -= span
-    }
-  }
-
-  #newOut(): InOrder<Item> {
-    return new InOrder((item) => this.#send(item))
-  }
-
-  #newEncoder(): FrameEncoder {
-    const config: EncoderConfig = {
-      channels: this.source.channels,
-      bitrate: this.config.bitrate,
-      frameMs: FRAME_MS,
-      application: this.config.application,
-    }
-    const encoder: FrameEncoder = new FrameEncoder(
-      config,
-      (bytes) => encoder === this.#encoder && this.#encoded(bytes),
-      (error) => encoder === this.#encoder && this.#encoderFailed(error),
-    )
-    return encoder
-  }
-
-  #encoded(bytes: Uint8Array): void {
-    const item = this.#encoding.shift()
-    if (!item) return
-    this.#out.fill(bytes.length < MIN_FRAME_BYTES ? item : { ...item, frame: bytes })
-  }
-
-  /** What it still owed is declared silent; the next frame goes to a new encoder. */
-  #encoderFailed(error: AirloomError): void {
-    this.#encoder = undefined
-    for (const item of this.#encoding.splice(0)) this.#out.fill(item)
-    this.failed(error)
-  }
-
-  #send(item: Item): void {
-    const life = this.#life
-    if (!life) return
-    const bytes = life.outbox.push(item, this.link.open && !this.#congested)
+  #send(outbox: Outbox, item: Item): void {
+    const bytes = outbox.push(item, this.link.open && !this.#congested)
     if (bytes) this.link.sendPackets(bytes)
   }
 
@@ -296,7 +237,7 @@ export class Publisher {
       if (!message) break
       this.link.sendPackets(message)
     }
-    if (!this.link.logAway) life.gaps.poll()
+    if (!this.link.standing.logAway) life.gaps.poll()
   }
 }
 

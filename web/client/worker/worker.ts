@@ -4,7 +4,7 @@ import { Source } from '../audio/source'
 import { AirloomError } from '../errors'
 import { Link } from '../net/link'
 import { windowOf } from '../past/playback'
-import type { EdgeMessage, Welcome } from '../wire/messages'
+import type { EdgeMessage, Grants, Welcome } from '../wire/messages'
 import { Listening } from './listening'
 import type { FromWorker, JoinConfig, SourceInput, ToWorker, WorkerStats } from './protocol'
 import { type PublishConfig, Publisher } from './publisher'
@@ -15,6 +15,9 @@ const plain = (error: unknown) =>
 
 class Engine {
   #link: Link | undefined
+  /** Joined to hear the others: where the right comes back, so does their sound. */
+  #listens = false
+  #mayListen = true
   #sources = new Map<number, Source>()
   #publishers = new Map<number, Publisher>()
   #listening = new Listening(
@@ -77,6 +80,7 @@ class Engine {
   #join(config: JoinConfig): void {
     this.#link?.close()
     this.#listening.close()
+    this.#listens = config.listen
     const link: Link = new Link(
       { ...config, token: () => this.#token() },
       {
@@ -120,13 +124,14 @@ class Engine {
   async #publish(id: number, sourceId: number, config: PublishConfig): Promise<void> {
     const source = this.#sources.get(sourceId)
     if (!source || !this.#link) throw new AirloomError('closed', 'publish needs an open source and a joined room')
-    const publisher = new Publisher(
-      this.#link,
-      source,
-      config,
-      (track) => tell({ type: 'track', publication: id, track }),
-      (error) => tell({ type: 'publish.failed', publication: id, error: plain(error) }),
-    )
+    const publisher = new Publisher(this.#link, source, config, {
+      started: (track) => tell({ type: 'track', publication: id, track }),
+      failed: (error) => tell({ type: 'publish.failed', publication: id, error: plain(error) }),
+      over: (error) => {
+        this.#publishers.delete(id)
+        tell({ type: 'publish.over', publication: id, error: plain(error) })
+      },
+    })
     this.#publishers.set(id, publisher)
     try {
       await publisher.start()
@@ -151,17 +156,29 @@ class Engine {
   }
 
   #welcomed(welcome: Welcome): void {
+    this.#listening.learn(welcome)
     tell({ type: 'welcome', welcome })
+    this.#mayListen = welcome.grants.listen
+    if (!this.#mayListen) this.#listening.silence()
     for (const publisher of this.#publishers.values()) publisher.welcomed(welcome)
   }
 
   #heard(message: Exclude<EdgeMessage, Welcome>): void {
     for (const publisher of this.#publishers.values()) publisher.heard(message)
     if (message.type === 'ack' || message.type === 'resend') return
+    this.#listening.learn(message)
+    if (message.type === 'grants') this.#granted(message.grants)
     if (message.type === 'window') return this.#listening.windowIs(windowOf(message))
     if (message.type === 'skipped') this.#listening.skipped(message)
     if (message.type === 'error' && message.code === 'not_kept') this.#listening.refused()
     tell({ type: 'message', message })
+  }
+
+  #granted({ listen }: Grants): void {
+    if (listen === this.#mayListen) return
+    this.#mayListen = listen
+    if (!listen) this.#listening.silence()
+    else if (this.#listens) this.#link?.request({ type: 'listen', on: true }).catch(() => {}) // refused: taken again meanwhile
   }
 
   #token(): Promise<string> {
