@@ -65,7 +65,7 @@ func PermissionsOf(r Role, region string) Permissions {
 	case Edge:
 		return Permissions{
 			// Frames and speaking; not live.….ev.…, where the stream alone republishes what it has committed.
-			Publish:   slices.Concat([]string{"live.*.*.*.*", "live.*.*.*.sp.*", "log.>", "ev.>", "hb.*.*", "svc.>"}, loadRooms(region),
+			Publish: slices.Concat([]string{"live.*.*.*.*", "live.*.*.*.sp.*", "log.>", "ev.>", "hb.*.*", "svc.>"}, loadRooms(region),
 				[]string{"$JS.API.DIRECT.GET." + subject.LogStream(region)}),
 			Subscribe: []string{"live.>", inbox},
 		}
