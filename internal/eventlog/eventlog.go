@@ -38,6 +38,7 @@ type Log struct {
 	unknown  atomic.Int64
 
 	restUntil  atomic.Int64 // ns since 1970: until then no snapshot is asked for
+	answered   atomic.Bool  // somebody has answered for snapshots, so this user may read them
 	passedOver atomic.Int64 // snapshots that could not be used
 	holes      holes
 	metrics    metrics

@@ -150,9 +150,9 @@ func (l *Log) readSnapshot(ctx context.Context, name string) (stored, error) {
 }
 
 func (l *Log) readParts(ctx context.Context, name string) (s stored, err error) {
-	ctx, cancel := context.WithTimeout(ctx, snapshotPatience)
+	patience, cancel := context.WithTimeout(ctx, snapshotPatience)
 	defer cancel()
-	messages, err := jetstreamext.GetLastMsgsFor(ctx, l.bus.JetStream(), subject.SnapshotStream(l.region),
+	messages, err := jetstreamext.GetLastMsgsFor(patience, l.bus.JetStream(), subject.SnapshotStream(l.region),
 		[]string{subject.Snapshot(l.region, name), subject.SnapshotParts(l.region, name)})
 	if err != nil {
 		return s, fmt.Errorf("read snapshot of %s: %w: %w", name, ErrAway, err)
@@ -161,12 +161,10 @@ func (l *Log) readParts(ctx context.Context, name string) (s stored, err error) 
 	parts := map[int][]byte{}
 	for msg, err := range messages {
 		if errors.Is(err, jetstreamext.ErrNoMessages) {
+			l.answered.Store(true)
 			return s, nil
 		}
 		if err != nil {
-			if ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) { // as a user without the right sees it
-				l.restUntil.Store(time.Now().Add(snapshotRest).UnixNano())
-			}
 			return s, fmt.Errorf("read snapshot of %s: %w: %w", name, ErrAway, err)
 		}
 		if n, err := strconv.Atoi(subject.Parse(msg.Subject).ID); err == nil {
@@ -176,6 +174,13 @@ func (l *Log) readParts(ctx context.Context, name string) (s stored, err error) 
 			first, s.seq = msg.Data, msg.Sequence
 		}
 	}
+	if err := patience.Err(); err != nil { // an answer that does not come just ends
+		if ctx.Err() == nil && !l.answered.Load() { // as a user without the right sees it
+			l.restUntil.Store(time.Now().Add(snapshotRest).UnixNano())
+		}
+		return stored{}, fmt.Errorf("read snapshot of %s: %w: %w", name, ErrAway, err)
+	}
+	l.answered.Store(true)
 	if first == nil {
 		return s, nil
 	}
