@@ -174,7 +174,7 @@ func transfer(ctx context.Context, from Store, key string, into Store, to string
 	if err != nil {
 		return err
 	}
-	if _, err := io.Copy(out, in); err != nil {
+	if _, err := io.Copy(out, gettingOn{in, ctx}); err != nil {
 		out.Abort()
 		return fmt.Errorf("copy %s to %s: %w", key, to, err)
 	}

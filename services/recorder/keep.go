@@ -93,6 +93,20 @@ func gotOn(ctx context.Context) {
 	}
 }
 
+// gettingOn is a reader of a large object: each piece that comes says that the attempt gets on.
+type gettingOn struct {
+	io.Reader
+	ctx context.Context
+}
+
+// Read implements io.Reader.
+func (g gettingOn) Read(p []byte) (n int, err error) {
+	if n, err = g.Reader.Read(p); n > 0 {
+		gotOn(g.ctx)
+	}
+	return n, err
+}
+
 // begin notes that something waits to be stored, until the function it returns is called.
 func (k *keeper) begin() (end func()) {
 	since := time.Now().UnixNano()
@@ -124,13 +138,18 @@ func (k *keeper) putNew(ctx context.Context, key string, data []byte) error {
 
 // putOurs is putNew that says whether what is stored then are these bytes.
 func (k *keeper) putOurs(ctx context.Context, key string, data []byte) (ours bool, err error) {
-	err = k.insist(ctx, "store "+key, func(ctx context.Context) error { return k.store.PutNew(ctx, key, data) })
-	if !errors.Is(err, blob.ErrExists) {
-		return true, err
-	}
-	there, err := k.get(ctx, key)
-	if err != nil {
-		return false, err
+	var there []byte
+	for wait := newBackoff(k.retry); ; {
+		err = k.insist(ctx, "store "+key, func(ctx context.Context) error { return k.store.PutNew(ctx, key, data) })
+		if !errors.Is(err, blob.ErrExists) {
+			return true, err
+		}
+		if there, err = k.get(ctx, key); err == nil {
+			break
+		}
+		if !errors.Is(err, blob.ErrNotExist) || wait.pause(ctx) != nil { // else it was moved to quarantine between the two
+			return false, err
+		}
 	}
 	if ours = bytes.Equal(there, data); !ours {
 		our, their := sha256.Sum256(data), sha256.Sum256(there)

@@ -115,12 +115,14 @@ func (f *follow) soFar() recording.Track {
 	return t
 }
 
-// publishOpen rewrites the manifests of open recordings where they have changed. It tries once: they are news, no more.
+// publishOpen rewrites the manifests of open recordings where they have changed. It tries once, up to the first that cannot be stored: they
+// are news, no more. The fold waits meanwhile, and that shows as unrecorded age.
 func (f *fold) publishOpen(ctx context.Context) {
 	defer func() { f.liveAt = time.Now() }()
 	if f.r.failing.Load() {
 		return // one of those that insist will see when it works again; this one must not make the fold wait
 	}
+	defer f.keeper.begin()()
 	for _, rm := range f.rooms {
 		for _, rec := range rm.recordings {
 			if rec.finished {
@@ -134,6 +136,7 @@ func (f *fold) publishOpen(ctx context.Context) {
 			if err != nil {
 				rec.open = nil
 				f.r.logger.Warn("the manifest of an open recording is not up to date", "recording", rec.id, "error", err)
+				return // a store that hangs would make the fold wait once for each recording
 			}
 		}
 	}

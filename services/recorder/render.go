@@ -235,7 +235,7 @@ func (r *render) compare(ctx context.Context) error {
 			return err
 		}
 		defer object.Close()
-		_, err = io.Copy(sum, object)
+		_, err = io.Copy(sum, gettingOn{object, ctx})
 		return err
 	})
 	if err != nil {

@@ -65,7 +65,7 @@ func same(ctx context.Context, a Store, aKey string, b Store, bKey string) (bool
 	var x, y [64 << 10]byte
 	for {
 		n, aErr := io.ReadFull(ours, x[:])
-		m, bErr := io.ReadFull(there, y[:])
+		m, bErr := io.ReadFull(gettingOn{there, ctx}, y[:])
 		if n != m || !bytes.Equal(x[:n], y[:m]) {
 			return false, readError(bErr)
 		}
