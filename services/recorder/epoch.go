@@ -75,7 +75,11 @@ func (e *epoch) put(seq uint32, s slot) (kept known, taken bool) {
 	}
 	if have := &seg.slots[i]; have.pos != 0 {
 		kept = known{true, fingerprintOf(have.payload)}
-		if plant.On(plant.NoDedupe) {
+		switch {
+		case s.pos < have.pos: // one replica lacked it and it comes late: the first copy in the log is the one that counts
+			*have = s
+			seg.oldest = min(seg.oldest, s.pos)
+		case plant.On(plant.NoDedupe):
 			*have = s
 		}
 		return kept, true

@@ -81,7 +81,7 @@ func newFollow(roomName string, info recording.Track, handle uint32) *follow {
 	return &follow{room: roomName, info: info, handle: handle, last: -1, epochs: map[uint8]*epoch{}}
 }
 
-// add takes a packet that the log has at position pos. Positions never go back.
+// add takes a packet that the log has at position pos. Positions go back only where one replica lacked something.
 func (f *follow) add(pos uint64, p *frame.Packet) (t tally) {
 	if f.closing != nil && pos > f.closing.through {
 		t.late = p.Count()

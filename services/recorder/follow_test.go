@@ -44,6 +44,18 @@ func parsed(t *testing.T, b []byte, err error) *frame.Packet {
 	return p
 }
 
+// What one replica of the log lacks comes last, out of order: what counts is the first copy in the log all the same.
+func TestAFirstCopyThatComesLate(t *testing.T) {
+	f := testFollow()
+	f.add(50, audio(t, 0, 0, 3))
+	f.add(10, audio(t, 0, 0, 2))
+	f.end(true, 0, 2)
+	f.fact(room.TrackClosed{Track: f.info.Track, Through: 30})
+	if got := f.undeclared(30); len(got) != 1 || got[0].From != 2 || got[0].To != 2 {
+		t.Errorf("missing: %+v", got)
+	}
+}
+
 func testFollow() *follow {
 	return newFollow("hall", recording.Track{Track: frame.TrackID(7), FrameMS: 20}, 7)
 }
