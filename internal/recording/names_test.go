@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Row 13 of the bad inputs: a recording's own files have names, nothing else has.
@@ -37,5 +38,19 @@ func TestRow13NamesAreParsed(t *testing.T) {
 		if key, err := FileKey(id, bad); !errors.Is(err, ErrName) || IsFile(bad) {
 			t.Errorf("FileKey(%q) = %q, %v", bad, key, err)
 		}
+	}
+}
+
+func TestOfAnotherRegion(t *testing.T) {
+	for id, other := range map[string]bool{
+		"20261120-120300123-eu-000042": false, "20261120-120300123-us-000042": true, "20261120-120300123-eu-west-000042": true,
+		"20261120-120300-k3m2aq": false, "anything": false, "a-b": false, "20261120-120300123-eu": false,
+	} {
+		if got := OfAnotherRegion(id, "eu"); got != other {
+			t.Errorf("%s: %v", id, got)
+		}
+	}
+	if id := ID("eu-west", time.Now(), 7); OfAnotherRegion(id, "eu-west") || !OfAnotherRegion(id, "eu") {
+		t.Error(id)
 	}
 }

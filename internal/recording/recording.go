@@ -34,6 +34,17 @@ func ID(region string, at time.Time, position uint64) string {
 	return fmt.Sprintf("%s-%s-%06d", when, region, position)
 }
 
+// OfAnotherRegion says whether an id was made by ID, and for another region. Of those that edges make for recordings somebody starts,
+// which name no region, only the log can tell.
+func OfAnotherRegion(id, region string) bool {
+	parts := strings.SplitN(id, "-", 3)
+	if len(parts) < 3 || len(parts[1]) != len("150405000") {
+		return false
+	}
+	end := strings.LastIndexByte(parts[2], '-')
+	return end >= 0 && parts[2][:end] != region
+}
+
 // Dir is the folder of a recording's objects. Callers have checked the id with subject.ID.
 func Dir(id string) string { return Root + id + "/" }
 

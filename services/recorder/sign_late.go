@@ -3,7 +3,7 @@ package recorder
 import (
 	"context"
 	"errors"
-	"strings"
+	"slices"
 	"time"
 
 	"airloom/internal/blob"
@@ -34,10 +34,8 @@ func (r *Recorder) signLate(ctx context.Context) error {
 		r.logger.Warn("the store does not tell which recordings are not signed", "error", err)
 		return ctx.Err()
 	}
+	ids = slices.DeleteFunc(ids, func(id string) bool { return recording.OfAnotherRegion(id, r.cfg.Region) }) // regions may share a store
 	for _, id := range ids[:min(lateMost, len(ids))] {
-		if !strings.Contains(id, "-"+r.cfg.Region+"-") {
-			continue
-		}
 		if err := r.signOne(ctx, id); err != nil && ctx.Err() == nil {
 			r.logger.Warn("a recording that lacks this recorder's signature is not signed", "recording", id, "error", err)
 		}

@@ -14,6 +14,7 @@ import (
 	"airloom/internal/eventlog"
 	"airloom/internal/query"
 	"airloom/internal/recording"
+	"airloom/internal/room"
 	"airloom/internal/subject"
 )
 
@@ -116,6 +117,24 @@ func TestARecorderSignsLate(t *testing.T) {
 	if rep := copyOf(t, filepath.Join(dir, "recordings", first.Recording)).verify(testKey(1)); rep.Count() != 0 {
 		t.Errorf("%+v", rep)
 	}
+}
+
+// So it does with recordings that somebody has started: their ids do not name the region.
+func TestARecorderSignsLateWhatAModeratorStarted(t *testing.T) {
+	r := newRegion(t)
+	dir := t.TempDir()
+	_, stop := r.recorder(quick(), openStore(t, dir))
+	r.decide("den", func(s *room.State) (room.Draft, error) {
+		return s.Set(room.Settings{Keep: room.KeepRewind, Speak: room.SpeakGranted})
+	})
+	r.decide("den", func(s *room.State) (room.Draft, error) { return s.Record(true, "20261120-120300-k3m2aq", "mod", 0) })
+	r.said("den", speech(t, 20))
+	r.decide("den", func(s *room.State) (room.Draft, error) { return s.Record(false, "", "mod", 0) })
+	closed(t, dir, 1)
+	until(t, "the checkpoint is behind it", func() bool { return len(storedPoint(t, openStore(t, dir)).Recordings) == 0 })
+	change(t, stop())
+	r.recorder(signing(quick(), testKey(1)), openStore(t, dir))
+	until(t, "signed", func() bool { return len(signatures(t, dir)) == 1 })
 }
 
 // What somebody put into the store is not signed, whatever it is called.
