@@ -58,6 +58,10 @@ func (s *recordingSource) manifest() (*recording.Manifest, error) {
 		return nil, hint(fmt.Errorf("read %s: %w", recording.ManifestFile, err),
 			"The manifest is damaged: `airloom recording rebuild ID` makes it again from the log, as far as that goes back.")
 	}
+	if s.id != "" && m.Recording != s.id {
+		return nil, hint(fmt.Errorf("read %s: it is that of another recording, %.80q", recording.ManifestFile, m.Recording),
+			"Somebody has moved recordings in the blob store: `airloom recording rebuild ID` makes it again from the log, as far as that goes back.")
+	}
 	return m, nil
 }
 

@@ -49,7 +49,7 @@ func (c *recordingVerifyCmd) Run(p *program, at *RecordingCmd) error {
 		return fmt.Errorf("verify %s: %w", c.What, err)
 	}
 	line := p.progress(c.JSON)
-	o := recording.Options{Keys: keys, Segments: c.Segments || from.hasSegments()}
+	o := recording.Options{Recording: from.id, Keys: keys, Segments: c.Segments || from.hasSegments()}
 	var m recording.Manifest
 	if json.Unmarshal(manifest, &m) == nil {
 		from.watch(line, &m, o.Segments)

@@ -81,3 +81,17 @@ func TestVerifyOfWhatIsNoRecording(t *testing.T) {
 		}
 	}
 }
+
+// An edge that gives another recording than the one that was asked for is not believed, however well that one is signed.
+func TestAnotherRecordingIsNotFetched(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, recording.ManifestFile), []byte(`{"version":1,"recording":"other"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for id, good := range map[string]bool{"": true, "other": true, "mine": false} {
+		from := recordingSource{p: &program{ctx: t.Context()}, dir: dir, id: id}
+		if _, err := from.manifest(); (err == nil) != good {
+			t.Errorf("asked for %q: %v", id, err)
+		}
+	}
+}

@@ -24,8 +24,9 @@ type Files interface {
 
 // Options of Verify.
 type Options struct {
-	Keys     []ed25519.PublicKey // one of them must have signed; none: whoever did
-	Segments bool                // the files of segments are there and are checked, too
+	Recording string              // the id it must be of; "": whichever the manifest names
+	Keys      []ed25519.PublicKey // one of them must have signed; none: whoever did
+	Segments  bool                // the files of segments are there and are checked, too
 }
 
 // Verify holds a recording's files against its manifest, and the manifest against its signatures: that it is what a recorder signed,
@@ -43,6 +44,9 @@ func Verify(ctx context.Context, manifest []byte, files Files, o Options) (*Repo
 	readable := r.read(manifest, &m)
 	if err := r.signatures(ctx, manifest, &m, files, listed, o.Keys); err != nil || !readable {
 		return r, err
+	}
+	if o.Recording != "" && m.Recording != o.Recording {
+		r.problem("", "this is another recording: the manifest is that of %.80q, not of %s", m.Recording, o.Recording)
 	}
 	if m.State != Closed {
 		r.problem("", "the recording is still %s: only finished tracks can be checked", m.State)

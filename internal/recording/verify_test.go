@@ -137,6 +137,24 @@ func check(t *testing.T, m *Manifest, files shelf) *Report {
 	return report
 }
 
+// Who can write into the store and has no key can put one recording, signed as it is, in the place of another.
+func TestVerifyOfAnotherRecording(t *testing.T) {
+	m, files := recorded(t)
+	if r := check(t, m, files); r.Count() != 0 {
+		t.Fatalf("%+v", r)
+	}
+	data, err := Encode(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range map[string]int{"r": 0, "": 0, "q": 1} {
+		r, err := Verify(t.Context(), data, files, Options{Recording: id, Keys: []ed25519.PublicKey{public(testKey(1))}, Segments: true})
+		if err != nil || r.Count() != want {
+			t.Errorf("asked for %q: %v, %+v", id, err, r.Problems)
+		}
+	}
+}
+
 func testKey(seed byte) ed25519.PrivateKey {
 	return ed25519.NewKeyFromSeed(bytes.Repeat([]byte{seed}, ed25519.SeedSize))
 }
