@@ -22,7 +22,7 @@ type ledger struct {
 type debt struct {
 	owed    span
 	writing span      // those that are just being written
-	retry   time.Time // not before this again
+	retry   time.Time // not before this again; zero: the last time it was written
 }
 
 // span is a run of events: the first one's position, how many, and when this process folded the first. A position of 0 is none.
@@ -58,7 +58,8 @@ func (l *ledger) owe(name string, position uint64, now time.Time) *debt {
 }
 
 // due names the rooms whose snapshot is to be written: those with many events and those whose events have waited for long. What has
-// waited longest comes first, so that the mark moves on. Everything is due where age is 0.
+// waited longest comes first, so that the mark moves on, and what failed comes behind all that did not, or it would keep the others from
+// ever being written. Everything is due where age is 0.
 func (l *ledger) due(now time.Time, age time.Duration, many func(room string) int) (rooms []string) {
 	for name, d := range l.rooms {
 		if d.writing.first != 0 || age > 0 && now.Before(d.retry) {
@@ -68,7 +69,10 @@ func (l *ledger) due(now time.Time, age time.Duration, many func(room string) in
 			rooms = append(rooms, name)
 		}
 	}
-	slices.SortFunc(rooms, func(a, b string) int { return cmp.Compare(l.rooms[a].owed.first, l.rooms[b].owed.first) })
+	slices.SortFunc(rooms, func(a, b string) int {
+		x, y := l.rooms[a], l.rooms[b]
+		return cmp.Or(x.retry.Compare(y.retry), cmp.Compare(x.owed.first, y.owed.first))
+	})
 	return rooms
 }
 
@@ -100,6 +104,7 @@ func (l *ledger) end(name string, held bool, retry time.Time) {
 		}
 	} else {
 		l.kept -= len(d.writing.tail)
+		d.retry = time.Time{}
 	}
 	if d.writing = (span{}); d.owed.first == 0 {
 		delete(l.rooms, name)

@@ -47,7 +47,7 @@ func TestLedgerTellsWhatNoSnapshotHolds(t *testing.T) {
 	if got := l.due(now.Add(time.Second), time.Minute, many); !slices.Equal(got, []string{"lab"}) {
 		t.Errorf("due %v after the pause", got)
 	}
-	if got := l.due(now, 0, many); !slices.Equal(got, []string{"lab", "hall"}) {
+	if got := l.due(now, 0, many); !slices.Equal(got, []string{"hall", "lab"}) {
 		t.Errorf("due %v at the end", got)
 	}
 }
@@ -95,4 +95,32 @@ func TestTheMarkNeverPromisesTooMuch(t *testing.T) {
 			t.Fatalf("%d events kept, %d rooms", l.kept, len(l.rooms))
 		}
 	})
+}
+
+// A room whose snapshot cannot be written, today and tomorrow, must not keep those of the others from being written: writing stops for
+// a while at the first one that fails.
+func TestARoomThatFailsComesLast(t *testing.T) {
+	now := time.Now()
+	l, many := newLedger(), func(string) int { return 1 }
+	l.note(&room.Event{Room: "broken", Position: 1}, now)
+	l.begin("broken")
+	l.end("broken", false, now.Add(time.Second))
+	l.note(&room.Event{Room: "hall", Position: 2}, now)
+	l.note(&room.Event{Room: "lab", Position: 3}, now)
+	if got, want := l.due(now.Add(time.Minute), time.Minute, many), []string{"hall", "lab", "broken"}; !slices.Equal(got, want) {
+		t.Errorf("due %v, want %v", got, want)
+	}
+	if l.mark(3) != 0 {
+		t.Errorf("mark %d, and event 1 is in no snapshot", l.mark(3))
+	}
+	l.begin("broken")
+	l.note(&room.Event{Room: "broken", Position: 4}, now)
+	l.end("broken", true, now)
+	if got, want := l.due(now.Add(time.Minute), time.Minute, many), []string{"hall", "lab", "broken"}; !slices.Equal(got, want) {
+		t.Errorf("due %v, want %v", got, want)
+	}
+	l.note(&room.Event{Room: "new", Position: 5}, now)
+	if got := l.due(now.Add(time.Minute), time.Minute, many); got[3] != "new" {
+		t.Errorf("due %v: one that failed once still comes last", got)
+	}
 }
