@@ -17,7 +17,7 @@ beforeAll(async () => {
 afterEach(async () => {
   const all = people
   people = []
-  for (const person of all) await person.close()
+  await Promise.all(all.map((person) => person.close()))
 })
 afterAll(() => edge.stop())
 
@@ -36,16 +36,11 @@ const behindMs = (page: Page) => page.evaluate(() => window.__airloom!.room!.pla
 
 /** Ann speaks, Bo listens, and the room has kept `seconds` of it. */
 async function kept(room: string, seconds: number, to = edge): Promise<{ ann: Person; bo: Person }> {
-  const ann = await someone('Ann', 0)
-  const bo = await someone('Bo')
-  await goLive(ann, edge, room)
-  await tapMicrophone(ann.page)
-  const tapped = Date.now()
-  await listen(bo, to, room)
+  const [ann, bo] = await Promise.all([someone('Ann', 0), someone('Bo')])
+  const [tapped] = await Promise.all([goLive(ann, edge, room).then(() => tapMicrophone(ann.page)).then(Date.now), listen(bo, to, room)])
   await rosterUntil(bo.page, (who) => who.Ann === 'speaking', 10_000)
   await tapOutput(bo.page)
-  const known = Math.max(Date.now() - tapped, 0)
-  await bo.page.waitForTimeout(Math.max(0, seconds * 1_000 - known))
+  await bo.page.waitForTimeout(Math.max(0, tapped + seconds * 1_000 - Date.now()))
   await expect.poll(() => bo.page.evaluate(async () => (await window.__airloom!.room!.window()) !== null), { timeout: 10_000 }).toBe(true)
   return { ann, bo }
 }

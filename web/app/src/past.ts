@@ -49,7 +49,7 @@ export class Past {
   }
 
   get keeps(): boolean {
-    return this.room.info.keep !== 'none'
+    return this.room.info.keep !== 'none' && this.room.grants.listen
   }
 
   /** To so many seconds before live; within the window, and live where that is nearer. */

@@ -1,11 +1,12 @@
 // A stay in a room as the pages show it: the SDK's events folded into signals.
 
 import { batch, computed, signal } from '@preact/signals'
-import type { AirloomError, LinkStatus, ParticipantInfo, PublishOptions, RoomInfo } from '../../client'
-import { AudioSource, type Publication, type Room } from '../../client'
+import type { AudioSource, LinkStatus, ParticipantInfo, Publication, PublishOptions, Room, RoomInfo } from '../../client'
+import { AirloomError } from '../../client'
 import { rest, saveName, tokenFor } from './access'
 import { device } from './device'
 import { Past } from './past'
+import { Standing } from './standing'
 import { wordsFor } from './words'
 
 export type Phase = 'lobby' | 'joining' | 'live' | 'over'
@@ -37,6 +38,7 @@ export class Stay {
   readonly soundBlocked = signal(false)
   /** Where the sound is; undefined outside of the room. */
   readonly past = signal<Past | undefined>(undefined)
+  readonly standing = new Standing((words) => this.say(words))
   readonly lost = computed(() => this.phase.value === 'live' && this.link.value.state !== 'open')
   #room: Room | undefined
   #noteTimer: ReturnType<typeof setTimeout> | undefined
@@ -100,14 +102,15 @@ export class Stay {
     if (!source || !this.#room || this.publication.value) return
     try {
       const publication = await this.#room.publish(source, options)
-      publication.on('failed', (error) => (this.error.value = error))
-      publication.on('ended', () => (this.publication.value = undefined))
+      publication.on('failed', (error) => this.#failed(error))
+      publication.on('ended', () => this.#ended(source))
       batch(() => {
         this.publication.value = publication
         this.muted.value = publication.muted
       })
     } catch (error) {
-      this.error.value = error
+      this.#failed(error)
+      if (this.source.value === source) this.closeSource()
     }
   }
 
@@ -161,6 +164,18 @@ export class Stay {
     }
   }
 
+  #failed(error: unknown): void {
+    // That the right was taken, the standing says, for as long as it is so.
+    if (!(error instanceof AirloomError && error.code === 'speak_taken')) this.error.value = error
+  }
+
+  #ended(source: AudioSource): void {
+    batch(() => {
+      this.publication.value = undefined
+      if (source.closed && this.source.value === source) this.source.value = undefined
+    })
+  }
+
   #sourceEnded(source: AudioSource): void {
     if (this.source.value !== source) return
     this.say(source.kind === 'file' ? 'The file is at its end' : 'The microphone is gone')
@@ -184,6 +199,8 @@ export class Stay {
     room.on('closed', (error) => this.#closed(error))
     const past = room.output && new Past(room, (words) => this.say(words), (error) => this.say(wordsFor(error).title))
     room.output?.context.addEventListener('statechange', () => (this.soundBlocked.value = !room.output?.running))
+    this.standing.enter(room, this.info.value, this.source.value !== undefined)
+    if (!room.maySpeak) this.closeSource()
     batch(() => {
       this.phase.value = 'live'
       this.past.value = past

@@ -1,6 +1,6 @@
 // What a person is told when something does not work, and what they can do about it.
 
-import { AirloomError, type Keep } from '../../client'
+import { AirloomError, type Keep, type RoomInfo } from '../../client'
 
 export interface Words {
   title: string
@@ -84,6 +84,10 @@ const WORDS: Record<string, Words> = {
     title: 'The connection was away for too long',
     advice: 'Join again to go on.',
   },
+  speak_taken: {
+    title: 'You may not speak in this room any more',
+    advice: 'Ask a moderator for the right to speak.',
+  },
   codec: {
     title: 'The browser could not encode the sound',
     advice: 'Reload the page. If it stays so, try another browser.',
@@ -98,20 +102,42 @@ export function wordsFor(error: unknown): Words {
   return words
 }
 
-export const KEEP: Record<Keep, { mark: string; title: string; detail: string }> = {
+/** Why one may not speak any more: `by` a moderator, the `token`, or nobody by name; `granted`: the right is there, but the room's settings say no. */
+export function speakTaken(by: string, granted: boolean): string {
+  const off = 'Your microphone is off: nobody hears you.'
+  if (granted) return `Only moderators speak in this room. ${off}`
+  if (by === 'token') return `Your invite does not let you speak in this room. ${off}`
+  return by ? `A moderator took your right to speak. ${off}` : `You may not speak in this room any more. ${off}`
+}
+
+export function listenTaken(by: string): string {
+  if (by === 'token') return 'Your invite does not let you listen any more. You hear nothing of this room.'
+  return `${by ? 'A moderator took your right to listen' : 'You may not listen in this room any more'}. You hear nothing of it until you get that right again.`
+}
+
+/** `rights`: speak, listen, or both. */
+export const rightsGiven = (rights: string[]): string => `You may ${rights.join(' and ')} in this room now`
+
+/** What becomes of what is said: a recording that somebody started in a room kept for rewind is one, too. */
+export const fateOf = ({ keep, recording }: Pick<RoomInfo, 'keep' | 'recording'>): Keep => (recording ? 'record' : keep)
+
+export const KEEP: Record<Keep, { mark: string; title: string; detail: string; changed: string }> = {
   record: {
     mark: 'Recorded',
     title: 'This room is recorded',
     detail: 'What you say from the moment you go live is kept as a recording.',
+    changed: 'From now on this room is recorded: what you say is kept as a recording.',
   },
   rewind: {
     mark: 'Kept for rewind',
     title: 'What you say is kept for rewind',
     detail: 'It can be heard again for a while, and a recording can be started from it. Then it is gone.',
+    changed: 'From now on what you say is kept for rewind only: for a while it can be heard again, and a recording can be started from it.',
   },
   none: {
     mark: 'Nothing is kept',
     title: 'Nothing is kept',
     detail: 'What you say is heard live and then gone.',
+    changed: 'From now on nothing is kept: what you say is heard live and then gone.',
   },
 }

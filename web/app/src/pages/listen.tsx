@@ -42,7 +42,8 @@ export function ListenPage({ name }: { name: string }) {
           <People stay={stay} />
           <div class="controls">
             <p class="hint">
-              <EarIcon /> You are listening. <a href={roomPath('room', name)}>Speak too</a>
+              <EarIcon /> {stay.standing.listen.value ? 'You are listening. ' : 'You are here, and hear nothing. '}
+              {stay.standing.speak.value && <a href={roomPath('room', name)}>Speak too</a>}
             </p>
             <button type="button" class="leave" onClick={() => void stay.leave()}>
               <LeaveIcon /> Leave

@@ -11,6 +11,7 @@ import { Scrubber } from '../parts/scrubber'
 import { SourcePicker } from '../parts/source'
 import { roomPath } from '../router'
 import { Stay } from '../stay'
+import { fateOf } from '../words'
 
 /** A stay that begins with the page and ends with it. */
 export function useStay(name: string): Stay {
@@ -60,7 +61,7 @@ function Lobby({ stay, studio }: { stay: Stay; studio: boolean }) {
         <h1>{stay.name}</h1>
         {info && <Attendance names={people.map((p) => p.name)} capacity={info.capacity} />}
       </div>
-      {info && <KeepNotice keep={info.keep} />}
+      {info && <KeepNotice keep={fateOf(info)} />}
       {stay.error.value !== undefined && <ErrorNotice error={stay.error.value} />}
       {closed && <ErrorNotice error={new AirloomError('room_closed', '')} />}
       {lacks.value.speak.length > 0 && <ErrorNotice error={new AirloomError('unsupported', '', lacks.value.speak)} />}
@@ -105,12 +106,12 @@ function Live({ stay }: { stay: Stay }) {
       {stay.error.value !== undefined && <ErrorNotice error={stay.error.value} />}
       <Scrubber stay={stay} />
       <People stay={stay} />
-      {!source && stay.link.value.state === 'open' && (
+      {!source && stay.standing.speak.value && stay.link.value.state === 'open' && (
         <details class="panel later">
           <summary>
             <MicIcon /> Speak too
           </summary>
-          {stay.info.value && <KeepNotice keep={stay.info.value.keep} />}
+          {stay.info.value && <KeepNotice keep={fateOf(stay.info.value)} />}
           <SourcePicker stay={stay} />
         </details>
       )}
@@ -174,12 +175,17 @@ function Controls({ stay }: { stay: Stay }) {
         </>
       )}
       {source && !live && <p class="hint">Going live…</p>}
-      {!source && <p class="hint">You are listening.</p>}
+      {!source && <p class="hint">{hintFor(stay)}</p>}
       <button type="button" class="leave" onClick={() => void stay.leave()}>
         <LeaveIcon /> Leave
       </button>
     </div>
   )
+}
+
+function hintFor({ standing: { speak, listen, speakTaken } }: Stay): string {
+  if (!listen.value) return 'You are here, and hear nothing.'
+  return speak.value || speakTaken.value ? 'You are listening.' : 'You are listening. Only who has the right to speak can go live.'
 }
 
 export function Over({ stay }: { stay: Stay }) {

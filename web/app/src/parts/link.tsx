@@ -29,6 +29,9 @@ export function Banners({ stay }: { stay: Stay }) {
           Everybody hears you, but nothing is being kept at the moment.
         </p>
       )}
+      <Taken why={stay.standing.speakTaken.value} right="speak" />
+      <Taken why={stay.standing.listenTaken.value} right="listen" />
+      <KeepChanged stay={stay} />
       {stay.note.value && (
         <p class="banner" data-banner="note">
           {stay.note.value}
@@ -38,8 +41,31 @@ export function Banners({ stay }: { stay: Stay }) {
   )
 }
 
+function Taken({ why, right }: { why: string; right: string }) {
+  if (!why) return null
+  return (
+    <p class="banner banner-warn" data-banner={right}>
+      {why}
+    </p>
+  )
+}
+
+/** It stays until it was read: whoever speaks on agrees to it. */
+function KeepChanged({ stay }: { stay: Stay }) {
+  const { keepChanged } = stay.standing
+  if (!keepChanged.value) return null
+  return (
+    <div class="banner banner-warn" data-banner="keep">
+      <p>{keepChanged.value}</p>
+      <button type="button" class="small" onClick={() => (keepChanged.value = '')}>
+        I see
+      </button>
+    </div>
+  )
+}
+
 export function SoundBlocked({ stay }: { stay: Stay }) {
-  if (!stay.soundBlocked.value) return null
+  if (!stay.soundBlocked.value || !stay.standing.listen.value) return null
   return (
     <div class="sound-blocked">
       <button type="button" class="primary big" onClick={() => void stay.startSound()}>

@@ -12,7 +12,7 @@ const PAGE_S = 30
 export function Scrubber({ stay }: { stay: Stay }) {
   const past = stay.past.value
   const keep = stay.info.value?.keep
-  if (!past) return null
+  if (!past || !stay.standing.listen.value) return null
   const reach = past.reachS.value
   const kept = keep !== 'none' && reach !== undefined
   return (
