@@ -92,13 +92,15 @@ func (r *reading) give(messages []bus.Stored, fn func(*room.Event) error) error 
 	return nil
 }
 
-// batch reads the next messages from some replica; none where it has no more up to last.
+// batch reads the next messages from some replica; none where it has no more up to last. Each says which one was sent before it: behind
+// one that was lost on its way (the connection went to another server meanwhile, say) the batch ends, and is asked for anew.
 func (r *reading) batch(ctx context.Context, after uint64) (all []bus.Stored, err error) {
 	messages, err := jetstreamext.GetBatch(ctx, r.log.bus.JetStream(), subject.EventStream(r.log.region), batch,
 		jetstreamext.GetBatchSubject(subject.RoomEvents(r.log.region, r.room)), jetstreamext.GetBatchSeq(after+1))
 	if err != nil {
 		return nil, fmt.Errorf("read events of %s: %w: %w", r.room, ErrAway, err)
 	}
+	sent := uint64(0)
 	for msg, err := range messages {
 		if errors.Is(err, jetstreamext.ErrNoMessages) {
 			return all, nil
@@ -106,6 +108,10 @@ func (r *reading) batch(ctx context.Context, after uint64) (all []bus.Stored, er
 		if err != nil {
 			return nil, fmt.Errorf("read events of %s: %w: %w", r.room, ErrAway, err)
 		}
+		if before, ok := sentBefore(msg); ok && before != sent {
+			return all, nil
+		}
+		sent = msg.Sequence
 		if msg.Sequence > r.last {
 			if len(all) == 0 { // the leader has one before it, this replica has not
 				return r.newest(ctx)
@@ -115,6 +121,17 @@ func (r *reading) batch(ctx context.Context, after uint64) (all []bus.Stored, er
 		all = append(all, bus.Stored{Position: msg.Sequence, At: msg.Time, Subject: msg.Subject, Header: msg.Header, Data: msg.Data})
 	}
 	return all, nil
+}
+
+// sentBefore is the position of the message that came before in the same answer, 0 for its first one, as the server says. A message
+// that has such a header of its own has the server's behind it.
+func sentBefore(msg *jetstream.RawStreamMsg) (position uint64, ok bool) {
+	said := msg.Header.Values(jetstream.LastSequenceHeader)
+	if len(said) == 0 {
+		return 0, false
+	}
+	position, err := strconv.ParseUint(said[len(said)-1], 10, 64)
+	return position, err == nil
 }
 
 // newest reads the last event from whichever replica has it. Where none has, the reading ends before it.
