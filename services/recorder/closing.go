@@ -34,11 +34,20 @@ func (f *follow) complete(id uint8, s *openSegment, read uint64) bool {
 	}
 	missing := s.missing(recording.SegmentSeqs)
 	for _, g := range f.gaps {
-		if g.Epoch == id && g.Through <= read && (strong(g) || f.closing != nil) {
+		if g.Epoch == id && f.holds(g, read) {
 			missing = subtract(missing, frame.Range{From: g.From, To: g.To})
 		}
 	}
 	return len(missing) == 0
+}
+
+// holds says whether nothing can come any more for the seqs of a gap, given that the log has been read up to a position. A reason without a
+// position holds only where all is read that counts of the track: what catches up knows of the closing long before.
+func (f *follow) holds(g room.GapDeclared, read uint64) bool {
+	if strong(g) {
+		return g.Through <= read
+	}
+	return f.closing != nil && f.closing.through <= read
 }
 
 // close takes a segment of count seqs out of the open ones.

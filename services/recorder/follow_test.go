@@ -44,6 +44,26 @@ func parsed(t *testing.T, b []byte, err error) *frame.Packet {
 	return p
 }
 
+// A recorder that catches up has folded a track's end before it reads its packs: a gap that is but a reason closes nothing then, as what
+// it covers may still come.
+func TestAReasonClosesNothingBeforeTheLogIsRead(t *testing.T) {
+	f := testFollow()
+	f.fact(room.GapDeclared{Track: f.info.Track, From: 10, To: 19, Reason: room.PublisherDropped})
+	f.end(true, 0, 499)
+	f.fact(room.TrackClosed{Track: f.info.Track, Through: 200})
+	f.add(1, audio(t, 0, 0, 10))
+	for n := uint32(2); n < 50; n++ {
+		f.add(uint64(n), audio(t, 0, 10*n, 10))
+	}
+	if early := f.closable(49); len(early) != 0 {
+		t.Fatalf("closed early: %+v", early[0].Items)
+	}
+	f.add(100, audio(t, 0, 10, 10)) // sent again, behind all others
+	if closed := f.closable(100); len(closed) != 1 || f.frames != 500 {
+		t.Errorf("%d closed with %d frames", len(closed), f.frames)
+	}
+}
+
 // What one replica of the log lacks comes last, out of order: what counts is the first copy in the log all the same.
 func TestAFirstCopyThatComesLate(t *testing.T) {
 	f := testFollow()
