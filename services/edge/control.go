@@ -51,7 +51,7 @@ func (s *socket) control(b []byte) {
 			s.conn.send(text(pongMessage{Type: "pong", Re: r.ID, T: r.T, UnixUS: time.Now().UnixMicro()}))
 		})
 	default:
-		if s.session.Load().requests.begin(head.ID, s) {
+		if s.session.Load().requests.begin(head.ID, s, head.Type == "listen") {
 			s.dispatch(head.Type, head.ID, b)
 		}
 	}

@@ -37,3 +37,23 @@ func TestPlacesFarAwayAreTold(t *testing.T) {
 		}
 	}
 }
+
+// Where a listener is belongs to its socket: a seek whose answer was lost with a socket, and that is said again on the next
+// one, is done there.
+func TestSeekIsSaidAgainOnTheNextSocket(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.say(0, 49)
+	s.speaker.waitAck(s.track.Track, 0, 49)
+	first, w := s.join("hall", "late", fields{"listen": false})
+	first.requestAs(1000, "listen", fields{"on": true, "from": "start", "rate": 16})
+	first.playback(stateLive)
+	next, _ := s.join("hall", "late", fields{"listen": false, "resume": w.Resume})
+	next.requestAs(1000, "listen", fields{"on": true, "from": "start", "rate": 16})
+	next.playback(stateLive)
+	wholeFrom(t, "the next socket", next.frames(s.track.Handle), 0, 49)
+	next.requestAs(1000, "listen", fields{"on": true, "from": "start", "rate": 16}) // on the same one it is not done twice
+	s.say(50, 59)
+	until(t, "live goes on", func() bool { return len(next.frames(s.track.Handle)) >= 60 })
+	wholeFrom(t, "the next socket", next.frames(s.track.Handle), 0, 59)
+}
