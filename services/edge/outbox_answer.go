@@ -56,17 +56,19 @@ func (o *outbox) hold(p *pack, position uint64, now int64) {
 }
 
 // giveUpHeld forgets, unacked, what has been held for too long: its room has not been heard of, and it may never count.
-// The caller holds mu.
-func (o *outbox) giveUpHeld(now int64) {
+// It gives what it forgot, for the speaker to be asked for it again, should the room be heard of after all. The caller holds mu.
+func (o *outbox) giveUpHeld(now int64) (given []*pack) {
 	if len(o.held) == 0 {
-		return
+		return nil
 	}
 	for _, p := range o.waiting {
 		if p.position != 0 && now-p.storedAt > int64(heldMost) {
 			o.forget(p)
 			o.metrics.drop("never_acked")
+			given = append(given, p)
 		}
 	}
+	return given
 }
 
 // release acks what is held of a track that has a lease again.

@@ -62,7 +62,7 @@ func (o *outbox) hear() (stop func(), err error) {
 // retry sends what is due, oldest first, and notices when the log goes away and comes back.
 func (o *outbox) retry(now int64) {
 	o.mu.Lock()
-	o.giveUpHeld(now)
+	given := o.giveUpHeld(now)
 	var due []*pack
 	oldest := now
 	for _, p := range o.waiting {
@@ -84,6 +84,9 @@ func (o *outbox) retry(now int64) {
 	}
 	away, changed := o.judge(now, oldest)
 	o.mu.Unlock()
+	for _, p := range given {
+		p.track.lose(p.epoch, p.first)
+	}
 	for _, p := range due {
 		o.send(p)
 	}

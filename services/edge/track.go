@@ -67,7 +67,7 @@ type epochLog struct {
 	received frame.Ranges // taken from the speaker
 	durable  frame.Ranges // in the log, or declared missing
 	acked    int64        // all up to here is durable; -1: nothing
-	lost     int64        // lowest seq that the outbox had no room for; -1: none
+	lost     int64        // lowest seq that the outbox had no room for, or gave up; -1: none
 	told     int64        // monotonic ns of the last ack
 	due      bool         // there is more to tell
 	prints   *prints      // of the newest frames; nil: none yet
@@ -275,8 +275,8 @@ func (t *track) post(data []byte, epoch uint8, first, last uint32, born int64) {
 	taken, log := t.edge.outbox.add(p), t.epochs[epoch]
 	switch {
 	case log == nil:
-	case !taken && (log.lost < 0 || int64(first) < log.lost):
-		log.lost = int64(first)
+	case !taken:
+		log.lose(first)
 	case taken && plant.On(plant.AckEarly):
 		log.durable.Add(first, last)
 		t.advance(epoch, log, born)

@@ -110,7 +110,7 @@ func (t *track) setKept(kept bool) {
 	t.kept = kept
 }
 
-// resend asks the speaker for what the outbox had no room for.
+// resend asks the speaker for what the outbox had no room for, or gave up.
 func (t *track) resend() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -118,6 +118,21 @@ func (t *track) resend() {
 		if log.lost >= 0 {
 			t.askAgain(epoch, log)
 		}
+	}
+}
+
+// lose is told by the outbox that it has given up a pack without an ack.
+func (t *track) lose(epoch uint8, first uint32) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if log := t.epochs[epoch]; log != nil && !t.ended {
+		log.lose(first)
+	}
+}
+
+func (l *epochLog) lose(first uint32) {
+	if l.lost < 0 || int64(first) < l.lost {
+		l.lost = int64(first)
 	}
 }
 
