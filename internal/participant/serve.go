@@ -37,6 +37,15 @@ func (p *Participant) open(ctx context.Context) (*link, error) {
 
 func (p *Participant) hello() hello {
 	p.mu.Lock()
+	speakers := p.speakers
+	p.mu.Unlock()
+	var tracks []resumedTrack
+	for _, s := range speakers { // not under mu: End asks for the room's settings under a speaker's
+		if track, ok := s.resumed(); ok {
+			tracks = append(tracks, track)
+		}
+	}
+	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.lastID++
 	h := hello{
@@ -44,13 +53,8 @@ func (p *Participant) hello() hello {
 		Listen: p.cfg.Listen, Name: p.cfg.Name, Resume: p.resume, Agent: p.cfg.Agent,
 	}
 	h.From, h.Rate = p.place(time.Now())
-	if p.resume == "" {
-		return h
-	}
-	for _, s := range p.speakers {
-		if track, ok := s.resumed(); ok {
-			h.Tracks = append(h.Tracks, track)
-		}
+	if p.resume != "" {
+		h.Tracks = tracks
 	}
 	return h
 }
