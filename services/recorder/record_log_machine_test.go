@@ -141,6 +141,13 @@ func (w *simLog) over(epoch uint8, last int64) {
 		w.must(w.state.Leave("s", room.Timeout))
 	}
 	w.ended = w.Now()
+	if w.Chance(0.3) { // an edge that was frozen thaws and declares what no longer counts
+		w.After(4*time.Second+w.Upto(10*time.Second), func() {
+			if draft, err := w.state.DeclareGap(room.GapDeclared{Track: simTrack, Epoch: epoch, To: uint32(max(last, 1)), Reason: room.Rejected}); err == nil {
+				w.append(draft)
+			}
+		})
+	}
 }
 
 // judge holds what is stored against the log.

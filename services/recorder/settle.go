@@ -93,8 +93,9 @@ func decide(s *room.State, fact room.Fact) (room.Draft, error) {
 	switch fact := fact.(type) {
 	case room.TrackClosed:
 		return s.CloseTrack(fact.Track, fact.Through)
-	case room.GapDeclared:
-		return s.DeclareGap(fact)
+	case room.GapDeclared: // by what this recorder knows: of a closed track, what an edge declared behind its closing says nothing
+		kind, id := fact.Subject()
+		return room.Draft{Fact: fact, Expect: s.LastOn(kind, id)}, nil
 	}
 	return room.Draft{}, room.ErrForbidden
 }
