@@ -85,6 +85,9 @@ func (l *Log) readMark(ctx context.Context) (m Mark, err error) {
 		}
 		m.seq = msg.Sequence
 	}
+	if err := ctx.Err(); err != nil && m.seq == 0 { // an answer that does not come just ends
+		return m, fmt.Errorf("read the mark of the snapshots: %w: %w", ErrAway, err)
+	}
 	return m, nil
 }
 
@@ -92,7 +95,7 @@ func (l *Log) readMark(ctx context.Context) (m Mark, err error) {
 var ErrPurged = errors.New("snapshots were purged")
 
 // WriteMark stores a mark up to a position, if none that is there reaches further. The caller knows that there were as many messages
-// of snapshots as it says; how many there are now is returned. Errors: ErrPurged, ErrConflict, ErrAway.
+// of snapshots as it says; what it knows now is returned. Errors: ErrPurged, ErrConflict, ErrAway.
 func (l *Log) WriteMark(ctx context.Context, position uint64, messages int) (int, error) {
 	stand, err := l.Stand(ctx)
 	if err != nil {
@@ -105,6 +108,9 @@ func (l *Log) WriteMark(ctx context.Context, position uint64, messages int) (int
 	m := Mark{Version: markVersion, Position: position, Created: stand.Created, Clock: stand.Clock, seq: was.seq}
 	if m.Messages, err = l.countSnapshots(ctx, was); err != nil {
 		return messages, err
+	}
+	if was.seq == 0 && messages > 0 { // it went with them, and what is there now may be of other rooms
+		return 0, fmt.Errorf("write the mark of the snapshots: %w: there is no mark any more", ErrPurged)
 	}
 	if m.Messages < messages {
 		return m.Messages, fmt.Errorf("write the mark of the snapshots: %w: there are %d messages, there were %d", ErrPurged, m.Messages, messages)
@@ -130,7 +136,7 @@ func (l *Log) WriteMark(ctx context.Context, position uint64, messages int) (int
 	}
 	if _, err = l.bus.JetStream().Publish(ctx, subject.SnapshotMark(l.region), body,
 		jetstream.WithExpectLastSequencePerSubject(was.seq), jetstream.WithRetryAttempts(0)); err != nil {
-		return m.Messages, fmt.Errorf("write the mark of the snapshots: %w", classify(err))
+		return messages, fmt.Errorf("write the mark of the snapshots: %w", classify(err))
 	}
 	return m.Messages, nil
 }

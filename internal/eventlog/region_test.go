@@ -2,9 +2,12 @@ package eventlog_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"testing"
 
+	"airloom/internal/bus"
+	"airloom/internal/eventlog"
 	"airloom/internal/subject"
 )
 
@@ -35,5 +38,39 @@ func TestSnapshotsAreReadBeyondTheMark(t *testing.T) {
 	}
 	if there != 4 {
 		t.Errorf("%d of 4 are in the hall; %d rooms, mark at %d", there, len(region.Rooms), region.Mark.Position)
+	}
+}
+
+// All snapshots are purged, and before anybody has looked there are as many again, of other rooms: the mark went with them, and that
+// tells.
+func TestAPurgeThatLeavesTheNumberAsItWasIsNoticed(t *testing.T) {
+	server, _, log := open(t)
+	presence := writer(t, server)
+	appendAll(t, log, "hall", joins(0, 3)...)
+	snap(t, presence, "hall")
+	known, err := presence.WriteMark(t.Context(), 3, 0)
+	if err != nil || known != 1 {
+		t.Fatalf("%d messages, %v", known, err)
+	}
+	stream, err := connect(t, server, bus.Admin).JetStream().Stream(t.Context(), subject.SnapshotStream("local"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Purge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	appendAll(t, log, "lab", joins(0, 2)...)
+	snap(t, presence, "lab")
+	if known, err = presence.WriteMark(t.Context(), 5, known); !errors.Is(err, eventlog.ErrPurged) {
+		t.Errorf("a mark that promises the hall: %v", err)
+	}
+	snap(t, presence, "hall") // what is owed again is written again
+	for _, position := range []uint64{0, 5} {
+		if known, err = presence.WriteMark(t.Context(), position, known); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if region, err := presence.Snapshots(t.Context()); err != nil || len(region.Rooms) != 2 || region.Mark.Position != 5 {
+		t.Errorf("%d rooms up to %d, %v", len(region.Rooms), region.Mark.Position, err)
 	}
 }

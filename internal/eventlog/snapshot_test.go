@@ -205,7 +205,7 @@ func TestRow85SnapshotsOfAnotherStreamAreNotBelieved(t *testing.T) {
 	admin := connect(t, server, bus.Admin)
 	appendAll(t, log, "hall", joins(0, 3)...)
 	snap(t, presence, "hall")
-	if n, err := presence.WriteMark(t.Context(), 3, 1); err != nil || n != 1 {
+	if n, err := presence.WriteMark(t.Context(), 3, 0); err != nil || n != 1 {
 		t.Fatal(n, err)
 	}
 	if n, err := presence.WriteMark(t.Context(), 3, 2); !errors.Is(err, eventlog.ErrPurged) || n != 1 {
