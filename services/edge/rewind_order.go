@@ -102,9 +102,17 @@ func (o *order) add(p *piece) *lane {
 	return l
 }
 
-// begin says where a track is taken up: from its epoch's first seq if that began late enough, else from p on.
+// begin says where a track is taken up: from its epoch's first seq if that began late enough, else from p on, with what was sent again
+// right before it of the time that is wanted: its speaker had no edge then.
 func (o *order) begin(l *lane, p *piece) {
 	l.begun, l.epoch, l.next = true, p.epoch, uint64(p.first)
+	for i := len(l.waits) - 1; i >= 0; i-- {
+		w := l.waits[i]
+		wanted := p.at-(int64(p.first)-int64(w.first))*p.seqLasts() >= o.began
+		if wanted && w.epoch == p.epoch && uint64(w.first) < l.next && uint64(w.last)+1 >= l.next {
+			l.next = uint64(w.first)
+		}
+	}
 	if p.at-int64(p.first)*p.seqLasts() >= o.began {
 		l.next = 0
 	}

@@ -118,6 +118,28 @@ func TestOrderBeginsInTheMiddle(t *testing.T) {
 	}
 }
 
+// Where a listener begins while a speaker had no edge, it hears what was said from there on, though all of it was sent again; what was said
+// before is not wanted.
+func TestOrderBeginsWhereNobodyWasLive(t *testing.T) {
+	const handle = 7
+	track := frame.TrackID(handle)
+	at := time.Unix(1_000_000, 0)
+	o := newOrder(at.Add(-preroll).UnixNano())
+	back := at.Add(10 * time.Second) // the speaker has had no edge for 20 s, 1000 seqs
+	for i := range uint32(20) {
+		for _, p := range logged(t, track, uint64(i+1), back, audio(t, handle, 0, 50_000+50*i, 50, frame.Backlog)) {
+			o.add(p)
+		}
+	}
+	for _, p := range logged(t, track, 21, back, audio(t, handle, 0, 51_000, 10, 0)) {
+		o.add(p)
+	}
+	l := o.first()
+	if first := l.waits[0].first; !l.joins() || first != 50_250 { // 15 s before it was back
+		t.Errorf("it begins with seq %d, joins %v", first, l.joins())
+	}
+}
+
 // A message to a listener has at most 8 KiB, whatever the bit rate of the packs.
 func TestPiecesFitAMessage(t *testing.T) {
 	var frames [][]byte
