@@ -90,7 +90,7 @@ func (p *Participant) adopt(l *link, w *inbound) error {
 	for _, s := range speakers {
 		s.follow(info.Keep != room.KeepNone)
 	}
-	p.adoptTracks(speakers, tracks, w.Resumed)
+	p.adoptTracks(speakers, tracks, w)
 	p.repeat(l, tracks)
 	p.kick()
 	if old != nil {
@@ -114,13 +114,13 @@ func decodeWelcome(w *inbound) (info room.Info, tracks []ownTrack, err error) {
 }
 
 // adoptTracks tells every speaker how much of its track this edge knows to be durable.
-func (p *Participant) adoptTracks(speakers []*Speaker, tracks []ownTrack, resumed bool) {
+func (p *Participant) adoptTracks(speakers []*Speaker, tracks []ownTrack, w *inbound) {
 	for _, s := range speakers {
-		if !resumed {
+		if !w.Resumed {
 			s.fail(ErrSessionLost)
 			continue
 		}
-		s.reattach(tracks)
+		s.reattach(tracks, w.Over)
 	}
 }
 

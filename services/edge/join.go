@@ -210,11 +210,12 @@ func (s *socket) welcome(session *session, r *helloRequest, resumed bool) error 
 	claims := session.claims
 	session.mu.Unlock()
 	roster := h.fullRoster()
+	over := h.overSince(session, resumed, r.Tracks)
 	s.answer(r.ID, welcomeMessage{
 		Type: "welcome", Re: r.ID, Protocol: protocolVersion, Session: session.id, Identity: session.identity, Name: session.name,
 		Resume: session.resume, Resumed: resumed, Grants: session.grants(), Expires: claims.Expires.Unix(),
 		Edge: h.edge.id, Region: h.edge.cfg.Region, UnixUS: time.Now().UnixMicro(),
-		Room: h.state.Info(), Roster: roster[0], Tracks: own,
+		Room: h.state.Info(), Roster: roster[0], Tracks: own, Over: over,
 	})
 	for _, more := range roster[1:] {
 		s.conn.send(text(more))
