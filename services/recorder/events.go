@@ -200,6 +200,7 @@ func (f *fold) begin(ctx context.Context, rm *knownRoom, rec *knownRecording, tr
 func (f *fold) follow(rm *knownRoom, track string) *follow {
 	s := rm.tracks[track]
 	fo := newFollow(rm.name, s.info, s.handle)
+	fo.firstEpoch = s.firstEpoch
 	if s.over != 0 {
 		fo.end(s.endKnown, s.endEpoch, s.last)
 		fo.noticed = time.Now()

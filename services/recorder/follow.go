@@ -33,7 +33,9 @@ type follow struct {
 	endKnown bool // the speaker said how it ended
 	endEpoch uint8
 	last     int64
-	closing  *closing
+
+	firstEpoch uint8 // with which the track started
+	closing    *closing
 
 	// What the fold goroutine does about the track.
 	noticed   time.Time // when the fold saw its end

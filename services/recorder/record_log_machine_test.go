@@ -190,7 +190,7 @@ func (w *simLog) judge() {
 		}
 	}
 	for at := range w.acked {
-		if !want[at] && !w.declared(at) {
+		if !want[at] && !w.shut(at) {
 			w.Fail("%v is acked, and the recording does not have it", at)
 		}
 	}
@@ -223,14 +223,14 @@ func (w *simLog) shutOut(epoch uint8, seq uint32, at uint64) bool {
 	return false
 }
 
-// declared says whether the speaker or an edge has given a frame up.
-func (w *simLog) declared(at place) bool {
+// shut says whether a gap with a position has shut a frame out. One that is but a reason has not: what is acked is kept, whoever has given it up.
+func (w *simLog) shut(at place) bool {
 	for _, e := range w.events {
 		switch g := e.Fact.(type) {
 		case room.TrackClosed:
 			return false
 		case room.GapDeclared:
-			if g.Epoch == at.epoch && g.From <= at.seq && at.seq <= g.To {
+			if g.Through > 0 && g.Epoch == at.epoch && g.From <= at.seq && at.seq <= g.To {
 				return true
 			}
 		}

@@ -21,6 +21,7 @@ func TestRecordMachine(t *testing.T) { sim.Check(t, func(w *sim.World) { runReco
 func TestRecordMachineFindsBugs(t *testing.T) {
 	for bug, words := range map[string]string{
 		"closed by a timer": "", "no grace": "is acked, and", "reads ahead": "", "forgets open segments": "",
+		"takes a reason for an end": "is acked, and",
 	} {
 		t.Run(bug, func(t *testing.T) {
 			sim.Finds(t, 200, words, func(w *sim.World) { runRecording(t, w, bug) })
@@ -241,7 +242,7 @@ func (r *simRecorder) close() {
 	switch {
 	case fo.graceIsOver(grace):
 		through = max(through, w.through())
-	case r.read < fo.head || !fo.whole():
+	case r.read < fo.head || !fo.whole() && (w.bug != "takes a reason for an end" || !fo.endKnown || len(fo.undeclared(0)) > 0):
 		return
 	}
 	fo.askedAt, fo.asked = time.Now(), uint64(len(w.events)+1)

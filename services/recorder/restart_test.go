@@ -130,6 +130,32 @@ func TestRow92ClocksOfEdgesShortenNoGrace(t *testing.T) {
 	}
 }
 
+// What a speaker has given up may wait in the outbox of another edge, which logs and acks it within its lease: the track's end is no reason to
+// close before that.
+func TestGivenUpFramesOfAnotherEdgesOutbox(t *testing.T) {
+	r := newRegion(t)
+	dir := t.TempDir()
+	store := openStore(t, dir)
+	cfg := quick()
+	cfg.Grace = 2 * time.Second
+	r.recorder(cfg, store)
+	s := r.speaker("hall")
+	voice := speech(t, 40)
+	s.say(0, 0, voice[:20])
+	r.decide("hall", func(st *room.State) (room.Draft, error) {
+		return st.DeclareGap(room.GapDeclared{Track: s.track, From: 20, To: 39, Reason: room.PublisherDropped})
+	})
+	s.end(0, 39)
+	state, err := r.log.Load(t.Context(), "hall")
+	change(t, err)
+	until(t, "the end is folded", func() bool { return storedPoint(t, store).Events.Position >= state.Position })
+	s.say(0, 20, voice[20:])
+	s.leave()
+	if track := closed(t, dir, 1)[0].Tracks[0]; track.SHA256 != digest(voice...) || track.Missing() != 0 {
+		t.Errorf("%d frames, %d missing", track.Frames, track.Missing())
+	}
+}
+
 func storedPoint(t *testing.T, store *blob.Store) (c checkpoint) {
 	t.Helper()
 	data, err := store.Get(t.Context(), checkpointKey("eu"))

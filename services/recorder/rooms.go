@@ -48,8 +48,10 @@ type knownTrack struct {
 	endKnown bool
 	endEpoch uint8
 	last     int64
-	closed   bool        // the closing fact is there: nothing changes any more
-	facts    []room.Fact // its gaps and its closing, in order
+
+	firstEpoch uint8
+	closed     bool        // the closing fact is there: nothing changes any more
+	facts      []room.Fact // its gaps and its closing, in order
 }
 
 // knownRecording is a recording as the events tell of it.
@@ -117,7 +119,7 @@ func (rm *knownRoom) noteKeep(e *room.Event, before room.Keep) {
 }
 
 func (rm *knownRoom) trackStarted(e *room.Event, fact room.TrackStarted, logRead uint64) {
-	s := &knownTrack{handle: fact.Handle, position: e.Position, logRead: logRead, last: -1, info: recording.Track{
+	s := &knownTrack{handle: fact.Handle, position: e.Position, logRead: logRead, last: -1, firstEpoch: fact.Epoch, info: recording.Track{
 		Track: fact.Track, Session: fact.Session, Name: fact.Name, Label: fact.Label, Channels: fact.Channels,
 		FrameMS: fact.FrameMS, Started: e.At.UTC(), Clock: fact.Clock, State: recording.Open,
 	}}

@@ -106,14 +106,19 @@ func decide(s *room.State, fact room.Fact) (room.Draft, error) {
 func (fo *follow) graceIsOver(grace time.Duration) bool { return time.Since(fo.noticed) >= grace }
 
 // whole says that the speaker told the end and nothing is missing up to there. Of a segment that was put aside something is, and where an
-// earlier epoch ends nobody has said: what is still under way of it would be closed out.
+// earlier epoch ends nobody has said: what is still under way of it would be closed out. So it would be of a gap that is but a reason: what
+// the speaker has given up may wait in the outbox of another edge, which acks it.
 func (fo *follow) whole() bool {
+	if !fo.endKnown || fo.endEpoch != fo.firstEpoch {
+		return false
+	}
 	for id, e := range fo.epochs {
 		if id != fo.endEpoch || e.aside.Len() > 0 {
 			return false
 		}
 	}
-	return fo.endKnown && len(fo.undeclared(0)) == 0
+	last := fo.lastSeq(fo.endEpoch)
+	return last < 0 || len(slices.Collect(fo.covered(fo.endEpoch, strong).Gaps(0, uint32(last)))) == 0
 }
 
 // say appends facts about a track, each on the condition that the one before is the newest.
