@@ -40,7 +40,7 @@ func (p *Participant) text(l *link, message []byte) (fatal *Error) {
 	case "skipped":
 		p.skipped(in)
 	case "playback":
-		p.played(in)
+		p.played(l, in)
 	case "token":
 		p.work.Add(1)
 		go p.refresh()
