@@ -22,8 +22,7 @@ type allowed struct {
 func (a allowed) in(s *room.State) auth.Grants {
 	rights := a.Grants
 	if session := s.SessionOf(a.Identity); session != nil {
-		taken, given := session.Token.Without(session.Grants), session.Grants.Without(session.Token)
-		rights.Grants = rights.Without(taken).With(given)
+		rights.Grants = rights.Without(session.Taken).With(session.Grants.Without(session.Token))
 	}
 	return rights
 }
