@@ -111,6 +111,9 @@ func (f *fold) point() checkpoint {
 
 func (fo *follow) point(key trackKey, read uint64) trackPoint {
 	p := trackPoint{Room: key.room, Track: key.track, Recordings: fo.recordings, Frames: fo.frames, After: read}
+	if fo.anewFrom > 0 {
+		p.After = min(p.After, fo.anewFrom-1)
+	}
 	for id, e := range fo.epochs {
 		if oldest := e.oldest(); oldest > 0 {
 			p.After = min(p.After, oldest-1)
@@ -161,7 +164,7 @@ func (fo *follow) resume(p trackPoint) {
 }
 
 // resume brings the fold to where the checkpoint says, or to the beginning of the log.
-func (f *fold) resume(ctx context.Context) (err error) {
+func (f *fold) resume(ctx, work context.Context) (err error) {
 	if f.eventsAt, err = f.stand(ctx, f.events); err != nil {
 		return err
 	}
@@ -185,7 +188,7 @@ func (f *fold) resume(ctx context.Context) (err error) {
 	if err := f.resumeRecordings(ctx, c); err != nil {
 		return err
 	}
-	return f.resumeTracks(ctx, c)
+	return f.resumeTracks(ctx, work, c)
 }
 
 func (f *fold) lastCheckpoint(ctx context.Context) (*checkpoint, error) {
@@ -223,7 +226,7 @@ func (f *fold) resumeRecordings(ctx context.Context, c *checkpoint) error {
 	return nil
 }
 
-func (f *fold) resumeTracks(ctx context.Context, c *checkpoint) error {
+func (f *fold) resumeTracks(ctx, work context.Context, c *checkpoint) error {
 	for _, p := range c.Tracks {
 		rm := f.rooms[p.Room]
 		if rm == nil || rm.tracks[p.Track] == nil {
@@ -231,12 +234,12 @@ func (f *fold) resumeTracks(ctx context.Context, c *checkpoint) error {
 		}
 		fo := f.follow(rm, p.Track)
 		fo.resume(p)
-		if err := f.readAgain(ctx, fo, p.After, f.read); err != nil {
+		if err := f.readAgain(ctx, work, fo, p.After, f.read); err != nil {
 			return err
 		}
 	}
 	for _, rm := range f.rooms {
-		if err := f.sync(ctx, rm); err != nil { // tracks that were stored whole, and those that are still to be followed
+		if err := f.sync(work, rm); err != nil { // tracks that were stored whole, and those that are still to be followed
 			return err
 		}
 	}

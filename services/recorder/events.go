@@ -11,11 +11,9 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"airloom/internal/blob"
-	"airloom/internal/bus"
 	"airloom/internal/eventlog"
 	"airloom/internal/recording"
 	"airloom/internal/room"
-	"airloom/internal/subject"
 	"airloom/internal/telemetry"
 )
 
@@ -191,7 +189,7 @@ func (f *fold) begin(ctx context.Context, rm *knownRoom, rec *knownRecording, tr
 		}
 	}
 	if s := rm.tracks[track]; s.logRead < f.read {
-		return fo, f.readAgain(ctx, fo, s.logRead, f.read)
+		return fo, f.readAgain(ctx, ctx, fo, s.logRead, f.read)
 	}
 	return fo, nil
 }
@@ -212,36 +210,6 @@ func (f *fold) follow(rm *knownRoom, track string) *follow {
 	f.touched[fo] = true
 	f.r.metrics.follows.Store(int64(len(f.follows)))
 	return fo
-}
-
-// readAgain reads the packs of one track once more: after a restart those of its open segments, and all of them when
-// a recording starts after the fact.
-func (f *fold) readAgain(ctx context.Context, fo *follow, after, through uint64) error {
-	for wait := newBackoff(f.r.cfg.Retry); ; {
-		err := f.readTrack(ctx, fo.room, fo.info.Track, after, through, func(m message) {
-			f.packets(fo, &m)
-		})
-		if err == nil {
-			return nil
-		}
-		f.r.metrics.retries.Add(1)
-		f.r.logger.Warn("reading a track again stumbled", "room", fo.room, "track", fo.info.Track, "error", err)
-		if wait.pause(ctx) != nil {
-			return fmt.Errorf("read track %s again: %w", fo.info.Track, err)
-		}
-	}
-}
-
-// readTrack reads a track's packs from the log: those behind a position, up to another.
-func (f *fold) readTrack(ctx context.Context, room, track string, after, through uint64, each func(message)) error {
-	found, err := bus.ReadSubject(ctx, f.packs.js, f.packs.stream, subject.Log(f.r.cfg.Region, room, track), after, through, func(m bus.Stored) {
-		each(message{pos: m.Position, at: m.At, subject: m.Subject, header: m.Header, data: m.Data})
-	})
-	if found > 0 {
-		f.r.metrics.recovered.Add(int64(found))
-		f.r.logger.Warn("packs that one replica lacks were read from another one: that server's disk is damaged", "room", room, "track", track, "found", found)
-	}
-	return err
 }
 
 // join adds a recording to those that hold a track: what was closed is copied, the log may have forgotten it.

@@ -65,7 +65,7 @@ func (f *fold) closeSegments(ctx context.Context) error {
 				return err
 			}
 		}
-		fo.putAside(maxOpen)
+		fo.putAside(maxOpen, f.read)
 		if !slices.ContainsFunc(fo.gaps, func(g room.GapDeclared) bool { return g.Through > f.read }) {
 			delete(f.touched, fo)
 		}

@@ -108,7 +108,7 @@ func (b *rebuild) mayHaveForgotten(s *knownTrack) bool {
 func (b *rebuild) segments(ctx context.Context, fo *follow, s *knownTrack, through uint64) error {
 	if err := b.read(ctx, fo, 0, through, func(read uint64) error {
 		err := b.take(ctx, fo, fo.closable(read))
-		fo.putAside(maxOpen)
+		fo.putAside(maxOpen, 0)
 		return err
 	}); err != nil {
 		return err

@@ -22,7 +22,7 @@ func (b *rebuild) trustStored(ctx context.Context, s *knownTrack, fo *follow, th
 	whole := b.follow(s) // by no gap: what a reason without a position covers may have been there
 	if err := b.read(ctx, whole, 0, through, func(uint64) error {
 		err := b.take(ctx, whole, whole.closable(0))
-		whole.putAside(maxOpen)
+		whole.putAside(maxOpen, 0)
 		return err
 	}); err != nil {
 		return err

@@ -111,7 +111,19 @@ func (r *simRecorder) over() {
 	}
 }
 
+// again is fold.readAgain.
 func (r *simRecorder) again(after, through uint64) {
+	for ; after < through; after++ {
+		r.follow.add(after+1, r.w.packs[after])
+		if r.w.Chance(0.1) {
+			r.keep(r.follow.closable(0))
+			r.follow.putAside(1+r.w.IntN(4), after+1)
+		}
+	}
+}
+
+// back is fold.readBack.
+func (r *simRecorder) back(after, through uint64) {
 	for ; after < through; after++ {
 		r.follow.add(after+1, r.w.packs[after])
 	}
@@ -144,7 +156,7 @@ func (r *simRecorder) step() {
 	}
 	r.packs(to)
 	r.keep(r.follow.closable(r.read))
-	r.follow.putAside(1 + w.IntN(4))
+	r.follow.putAside(1+w.IntN(4), r.read)
 	if r.settle(); w.Chance(0.05) {
 		point := r.follow.point(trackKey{"hall", simTrack}, r.read)
 		w.point = &simPoint{r.folded, r.read, &point}
@@ -208,6 +220,11 @@ func (r *simRecorder) settle() {
 	if r.read < fo.closing.through {
 		return
 	}
+	if fo.anewFrom != 0 {
+		r.again(fo.anewFrom-1, fo.closing.through)
+		fo.anewFrom = 0
+		return
+	}
 	if gaps := fo.undeclared(fo.closing.through); len(gaps) > 0 {
 		facts := make([]room.Fact, len(gaps))
 		for i, g := range gaps {
@@ -218,7 +235,7 @@ func (r *simRecorder) settle() {
 	}
 	r.keep(fo.rest())
 	if after, ok := fo.takeBack(maxOpen); ok {
-		r.again(after, fo.closing.through)
+		r.back(after, fo.closing.through)
 		return
 	}
 	r.done = fmt.Sprintf("%d frames, gaps %v", fo.frames, fo.gaps)

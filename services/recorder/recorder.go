@@ -74,8 +74,10 @@ func (r *Recorder) Run(ctx context.Context) error {
 func (r *Recorder) record(ctx, work context.Context) error {
 	defer r.caught.Store(false)
 	f := newFold(r)
-	if err := f.resume(ctx); err != nil {
-		return err
+	work, f.stop = context.WithCancel(work) // what is complete is stored already while the fold resumes
+	defer f.stop()
+	if err := f.resume(ctx, work); err != nil {
+		return f.give(err)
 	}
 	taps, stopTaps := context.WithCancel(ctx)
 	group, groupCtx := errgroup.WithContext(taps)

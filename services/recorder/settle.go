@@ -46,6 +46,13 @@ func (f *fold) settleTrack(ctx, work context.Context, fo *follow) error {
 	if f.read < fo.closing.through {
 		return nil
 	}
+	if fo.anewFrom != 0 {
+		err := f.readAgain(ctx, work, fo, fo.anewFrom-1, fo.closing.through)
+		if err == nil {
+			fo.anewFrom = 0
+		}
+		return err
+	}
 	if gaps := fo.undeclared(fo.closing.through); len(gaps) > 0 {
 		facts := make([]room.Fact, len(gaps))
 		for i, g := range gaps {
@@ -59,7 +66,7 @@ func (f *fold) settleTrack(ctx, work context.Context, fo *follow) error {
 		}
 	}
 	if after, ok := fo.takeBack(maxOpen); ok {
-		return f.readAgain(work, fo, after, fo.closing.through)
+		return f.readBack(work, fo, after, fo.closing.through)
 	}
 	f.render(work, fo)
 	return nil
