@@ -70,7 +70,7 @@ func find(ctx context.Context, js jetstream.JetStream, stream string, at uint64)
 	for try := range asked + 1 {
 		ask := direct
 		if try == 1 { // a direct read is likely to find it, and the leader is the one that may be spared
-			ask = ofLeader
+			ask = OfLeader
 		}
 		got, err := ask(ctx, js, stream, request)
 		switch {
@@ -128,8 +128,8 @@ func direct(ctx context.Context, js jetstream.JetStream, stream string, request 
 
 const notFound = 10037 // the stream is there and has nothing of the kind
 
-// ofLeader reads from the stream's leader; nil where it has nothing.
-func ofLeader(ctx context.Context, js jetstream.JetStream, stream string, request []byte) (*Stored, error) {
+// OfLeader reads from the stream's leader, with a request of its API; nil where it has nothing.
+func OfLeader(ctx context.Context, js jetstream.JetStream, stream string, request []byte) (*Stored, error) {
 	ctx, cancel := context.WithTimeout(ctx, replyPatience)
 	defer cancel()
 	reply, err := js.Conn().RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+stream, request)

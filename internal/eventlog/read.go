@@ -108,7 +108,7 @@ func (r *reading) batch(ctx context.Context, after uint64) (all []bus.Stored, er
 		if err != nil {
 			return nil, fmt.Errorf("read events of %s: %w: %w", r.room, ErrAway, err)
 		}
-		if before, ok := sentBefore(msg); ok && before != sent {
+		if before, ok := bus.SentBefore(msg.Header); ok && before != sent {
 			return all, nil
 		}
 		sent = msg.Sequence
@@ -121,17 +121,6 @@ func (r *reading) batch(ctx context.Context, after uint64) (all []bus.Stored, er
 		all = append(all, bus.Stored{Position: msg.Sequence, At: msg.Time, Subject: msg.Subject, Header: msg.Header, Data: msg.Data})
 	}
 	return all, nil
-}
-
-// sentBefore is the position of the message that came before in the same answer, 0 for its first one, as the server says. A message
-// that has such a header of its own has the server's behind it.
-func sentBefore(msg *jetstream.RawStreamMsg) (position uint64, ok bool) {
-	said := msg.Header.Values(jetstream.LastSequenceHeader)
-	if len(said) == 0 {
-		return 0, false
-	}
-	position, err := strconv.ParseUint(said[len(said)-1], 10, 64)
-	return position, err == nil
 }
 
 // newest reads the last event from whichever replica has it. Where none has, the reading ends before it.

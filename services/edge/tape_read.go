@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/synadia-io/orbit.go/jetstreamext"
 
+	"airloom/internal/bus"
 	"airloom/internal/subject"
 )
 
@@ -21,7 +22,10 @@ const (
 	mendPacks  = 1000
 )
 
-// fetch makes one direct read of the log; head says that the replica that answered has no more of the kind.
+var errTornAnswer = errors.New("the answer's first message was lost on its way")
+
+// fetch makes one direct read of the log; head says that the replica that answered has no more of the kind. What it gives has no message
+// too few in the middle: behind one that was lost it ends.
 func (t *tape) fetch(filter string, batch int, where jetstreamext.GetBatchOpt) (got []*jetstream.RawStreamMsg, head bool, err error) {
 	select {
 	case t.reading <- struct{}{}:
@@ -45,6 +49,7 @@ func (t *tape) fetch(filter string, batch int, where jetstreamext.GetBatchOpt) (
 	if err != nil {
 		return nil, false, fmt.Errorf("read the audio log: %w", err)
 	}
+	sent := uint64(0)
 	for msg, err := range messages {
 		switch {
 		case errors.Is(err, jetstreamext.ErrNoMessages):
@@ -54,6 +59,13 @@ func (t *tape) fetch(filter string, batch int, where jetstreamext.GetBatchOpt) (
 		case err != nil:
 			return got, false, nil // what came is good; the rest is asked for again
 		}
+		if before, ok := bus.SentBefore(msg.Header); ok && before != sent { // one was lost on its way
+			if len(got) == 0 {
+				return nil, false, fmt.Errorf("read the audio log: %w", errTornAnswer)
+			}
+			return got, false, nil
+		}
+		sent = msg.Sequence
 		got = append(got, msg)
 	}
 	if len(got) == 0 { // the time is over, and nothing has come
