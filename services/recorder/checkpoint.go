@@ -4,15 +4,12 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
 
-	"airloom/internal/blob"
 	"airloom/internal/frame"
-	"airloom/internal/recording"
 )
 
 const checkpointVersion = 1
@@ -28,6 +25,7 @@ type checkpoint struct {
 	Log        streamPoint      `json:"log"`
 	Recordings []recordingPoint `json:"recordings"` // not finished
 	Tracks     []trackPoint     `json:"tracks"`     // followed
+	SHA256     string           `json:"sha256"`     // of the object's bytes with 64 zeros in this place; "": from before there was one
 }
 
 type (
@@ -78,7 +76,7 @@ func (f *fold) checkpoint(ctx context.Context) error {
 	if !f.writes.wait() {
 		return errors.New("a segment was not stored")
 	}
-	data, err := recording.Encode(f.point())
+	data, err := f.point().encode()
 	if err != nil || bytes.Equal(data, f.stored) {
 		return err
 	}
@@ -189,26 +187,6 @@ func (f *fold) resume(ctx, work context.Context) (err error) {
 		return err
 	}
 	return f.resumeTracks(ctx, work, c)
-}
-
-func (f *fold) lastCheckpoint(ctx context.Context) (*checkpoint, error) {
-	key := checkpointKey(f.r.cfg.Region)
-	data, err := f.keeper.get(ctx, key)
-	if errors.Is(err, blob.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	c := new(checkpoint)
-	if err := json.Unmarshal(data, c); err != nil || c.Version != checkpointVersion {
-		return nil, fmt.Errorf("read %s: not a checkpoint of version %d (remove it to have the log recorded from its beginning): %w", key, checkpointVersion, err)
-	}
-	if !c.Events.Created.Equal(f.eventsAt.created) || !c.Log.Created.Equal(f.logAt.created) {
-		f.r.logger.Error("ALARM: the log was made anew since the checkpoint: recording it from its beginning", "checkpoint", key)
-		return nil, nil
-	}
-	return c, nil
 }
 
 func (f *fold) resumeRecordings(ctx context.Context, c *checkpoint) error {

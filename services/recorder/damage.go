@@ -96,8 +96,7 @@ func (f *fold) mend(ctx context.Context, fo *follow, bad *damaged) error {
 	return nil
 }
 
-// salvage begins a track anew whose own part of the manifest is damaged. Its closed segments are taken as they are stored: the log may
-// have forgotten them.
+// salvage begins a track anew whose own part of the manifest is damaged.
 func (f *fold) salvage(ctx context.Context, fo *follow, id string, why error) error {
 	track := fo.info.Track
 	f.r.metrics.damaged.Add(1)
@@ -105,6 +104,12 @@ func (f *fold) salvage(ctx context.Context, fo *follow, id string, why error) er
 	if err := f.keeper.quarantine(ctx, recording.TrackKey(id, track)); err != nil {
 		return err
 	}
+	return f.takeStored(ctx, fo, id)
+}
+
+// takeStored takes a track's closed segments as they are stored, where nothing else tells of them: the log may have forgotten what is in them.
+func (f *fold) takeStored(ctx context.Context, fo *follow, id string) error {
+	track := fo.info.Track
 	dir := recording.Dir(id) + recording.SegmentsDir + track + "/"
 	var names []string
 	if err := f.keeper.insist(ctx, "list "+dir, func(ctx context.Context) error {
@@ -146,7 +151,7 @@ func (f *fold) salvage(ctx context.Context, fo *follow, id string, why error) er
 // quarantined is where a damaged object is moved: nothing that was stored is thrown away.
 const quarantined = "quarantine/"
 
-// quarantine moves an object out of the way, if it is there.
+// quarantine moves an object out of the way, if it is there. What another recorder has put in its place meanwhile stays.
 func (k *keeper) quarantine(ctx context.Context, key string) error {
 	for n, to := 2, quarantined+key; ; n, to = n+1, fmt.Sprintf("%s%s.%d", quarantined, key, n) {
 		err := k.insist(ctx, "copy "+key+" to "+to, func(ctx context.Context) error { return transfer(ctx, k.store, key, k.store, to) })
@@ -159,7 +164,16 @@ func (k *keeper) quarantine(ctx context.Context, key string) error {
 		if err != nil {
 			return err
 		}
-		return k.insist(ctx, "delete "+key, func(ctx context.Context) error { return k.store.Delete(ctx, key) })
+		return k.insist(ctx, "delete "+key, func(ctx context.Context) error {
+			copied, err := same(ctx, k.store, to, k.store, key)
+			if errors.Is(err, blob.ErrNotExist) {
+				return nil
+			}
+			if err != nil || !copied {
+				return err
+			}
+			return k.store.Delete(ctx, key)
+		})
 	}
 }
 

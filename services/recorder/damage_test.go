@@ -1,6 +1,7 @@
 package recorder
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"slices"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"airloom/internal/blob"
 	"airloom/internal/bus"
 	"airloom/internal/eventlog"
 	"airloom/internal/recording"
@@ -182,4 +184,33 @@ func FuzzStoredTrack(f *testing.F) {
 			t.Fatalf("%v, %d remembered", err, len(rec.done))
 		}
 	})
+}
+
+// replaced is a store in which another recorder puts a good object into the damaged one's place just before that is deleted.
+type replaced struct {
+	*blob.Store
+	with []byte
+}
+
+func (s replaced) Create(ctx context.Context, key string) (*blob.Writer, error) {
+	w, err := s.Store.Create(ctx, key)
+	if err == nil {
+		err = s.Put(ctx, strings.TrimPrefix(key, quarantined), s.with)
+	}
+	return w, err
+}
+
+// Row 87: what is moved to quarantine is what was copied there; what another recorder has put in its place is not thrown away.
+func TestRow87QuarantineDeletesWhatItCopied(t *testing.T) {
+	k, _ := tricklingKeeper(t)
+	store := openStore(t, t.TempDir())
+	change(t, store.Put(t.Context(), "a/b", []byte("damaged")))
+	k.store = replaced{store, []byte("good")}
+	change(t, k.quarantine(t.Context(), "a/b"))
+	if there, err := store.Get(t.Context(), "a/b"); err != nil || string(there) != "good" {
+		t.Errorf("%q, %v", there, err)
+	}
+	if kept, err := store.Get(t.Context(), quarantined+"a/b"); err != nil || string(kept) != "damaged" {
+		t.Errorf("%q, %v", kept, err)
+	}
 }

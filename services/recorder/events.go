@@ -187,6 +187,10 @@ func (f *fold) begin(ctx context.Context, rm *knownRoom, rec *knownRecording, tr
 		if err := f.salvage(ctx, fo, rec.id, unreadable); err != nil {
 			return nil, err
 		}
+	} else if f.unpointed && f.logAt.first > 1 {
+		if err := f.takeStored(ctx, fo, rec.id); err != nil {
+			return nil, err
+		}
 	}
 	if s := rm.tracks[track]; s.logRead < f.read {
 		return fo, f.readAgain(ctx, ctx, fo, s.logRead, f.read)
