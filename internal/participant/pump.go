@@ -202,7 +202,9 @@ func (s *Speaker) reattach(tracks []ownTrack, over []string) {
 		return
 	}
 	s.mu.Lock()
-	s.over = s.endAsked && slices.Contains(over, s.id)
+	if s.over = s.endAsked && slices.Contains(over, s.id); s.over {
+		s.out.SetLogAway(false, time.Now()) // an edge that knows otherwise says so
+	}
 	lost := !s.over && !(s.out.Ending() && s.out.Acked() == s.out.Next()-1)
 	s.mu.Unlock()
 	if lost {

@@ -127,6 +127,9 @@ func (s *socket) done(id uint64, err error) {
 		s.ok(id)
 		return
 	}
+	if errors.Is(err, errElsewhere) {
+		return // this socket is closed
+	}
 	r := asRefusal(err)
 	if isAway(err) {
 		s.edge.logger.Warn("request failed", "error", err)

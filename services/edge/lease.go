@@ -93,7 +93,7 @@ func (h *hub) renew(ctx context.Context) {
 }
 
 // agree extends the leases of the tracks that the fold, which has all that the leader had when it was asked, knows as open. Those that
-// are over wait for their closing; it gives the ones that are closed, as this was missed.
+// are over wait for their closing; it gives the ones that are closed, as this was missed, or that no recorder will close.
 func (h *hub) agree(asked moment, last uint64) (closed []string) {
 	h.mu.Lock()
 	if h.folding || h.broken != nil || h.whole < last || !asked.within(h.edge.limits.lease) {
@@ -103,15 +103,16 @@ func (h *hub) agree(asked moment, last uint64) (closed []string) {
 	var open []*track
 	for t := range h.leased {
 		known := h.state.Tracks[t.id]
+		if known != nil && t.isOver(known) && !h.edge.outbox.has(t) {
+			delete(h.leased, t)
+			continue
+		}
 		switch {
 		case known != nil && !known.Ended:
 			t.known.Store(&asked)
 			open = append(open, t)
-		case known == nil, known.Closed:
+		case known == nil, known.Closed, !h.recorded() && t.isEnded() && !h.edge.outbox.has(t):
 			closed = append(closed, t.id)
-		}
-		if known != nil && t.isOver(known) && !h.edge.outbox.has(t) {
-			delete(h.leased, t)
 		}
 	}
 	h.mu.Unlock()
@@ -119,4 +120,15 @@ func (h *hub) agree(asked moment, last uint64) (closed []string) {
 		h.edge.outbox.release(t)
 	}
 	return closed
+}
+
+// recorded says that a recorder closes the room's tracks when they are over. The caller holds mu.
+func (h *hub) recorded() bool {
+	return h.state.Settings.Keep == room.KeepRecord || h.state.Recording != ""
+}
+
+func (t *track) isEnded() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.ended
 }

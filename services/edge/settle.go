@@ -21,7 +21,6 @@ const (
 	settleReads = 64              // of one look: what lies further away is taken for lost
 	settleBack  = 3 * time.Minute // before its end: longer than a speaker keeps what is not acked
 	settlePause = time.Second     // after which a replica that is behind may have caught up
-	overWithin  = 2 * time.Minute // for a track to be closed after its speaker came back
 )
 
 // settling is a track that is closed, or ends in a room that closes none, and of which something is not known to be in the log.
@@ -110,7 +109,7 @@ func (e *Edge) lookFor(s settling, where jetstreamext.GetBatchOpt) error {
 	return nil
 }
 
-// closingMissed settles tracks whose closing was missed: the fold knows that it happened, the log says up to where they count.
+// closingMissed settles tracks whose closing was missed, or will not be: the fold knows which, the log says up to where they count.
 func (h *hub) closingMissed(ctx context.Context, ids []string) {
 	for _, id := range ids {
 		through, err := h.throughOf(ctx, id)
@@ -129,13 +128,15 @@ var errFound = errors.New("found")
 // throughOf reads up to where in the log a closed track counts, 0 where it is not known at all.
 func (h *hub) throughOf(ctx context.Context, id string) (through uint64, err error) {
 	h.mu.Lock()
-	began := uint64(math.MaxUint64)
-	if known := h.state.Tracks[id]; known != nil {
-		began = known.Order
-	}
-	h.mu.Unlock()
-	if began == math.MaxUint64 {
+	known := h.state.Tracks[id]
+	if known == nil {
+		h.mu.Unlock()
 		return 0, nil
+	}
+	began, closed := known.Order, known.Closed
+	h.mu.Unlock()
+	if !closed { // no recorder does: what the log has is kept
+		return math.MaxUint64, nil
 	}
 	err = h.edge.log.Events(ctx, h.name, began, func(e *room.Event) error {
 		if f, ok := e.Fact.(room.TrackClosed); ok && f.Track == id {

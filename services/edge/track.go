@@ -105,6 +105,10 @@ func (t *track) newBuilder() {
 func (t *track) take(p *frame.Packet, now int64) *refusal {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.ended && p.Flags&frame.Backlog != 0 {
+		t.edge.metrics.drop("track_over") // its speaker does not know yet that it need not send again
+		return nil
+	}
 	if t.ended || t.ending && p.Flags&frame.Backlog == 0 {
 		return strike("unknown_track", "track %s has ended", t.id)
 	}

@@ -48,12 +48,19 @@ func (t *track) tellClosed() (missing uint64) {
 
 // isOver says that the track has ended and nobody waits to hear how: all of it is acked, or its session is not on this edge any more.
 func (t *track) isOver(known *room.Track) bool {
-	t.mu.Lock()
-	ended := t.ended
-	t.mu.Unlock()
+	ended := t.isEnded()
 	if !ended || t.session.isOver() {
 		return ended
 	}
 	t.expect(known)
 	return known.Ended && t.whole()
+}
+
+func (t *track) tellAcks() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := nanotime()
+	for epoch, log := range t.epochs {
+		t.tellAck(epoch, log, now)
+	}
 }
