@@ -53,6 +53,7 @@ type reel struct {
 	room    string
 	filter  string
 	flights singleflight.Group
+	names   names
 
 	// Guarded by tape.mu.
 	spans  []*span // in order; they never overlap
