@@ -32,11 +32,13 @@ type Store interface {
 // keeper stores objects and does not give up: a store that fails or is slow makes its callers wait, so nothing is read
 // from the log that could not be kept.
 type keeper struct {
-	store   Store
-	retry   time.Duration
-	stall   time.Duration // an attempt that does not get on for so long is given up and made anew
-	metrics *metrics
-	logger  *slog.Logger
+	store Store
+	retry time.Duration
+	// hopeless says of an error that waiting does not mend it: it is returned. nil: none is.
+	hopeless func(error) bool
+	stall    time.Duration // an attempt that does not get on for so long is given up and made anew
+	metrics  *metrics
+	logger   *slog.Logger
 
 	mu      sync.Mutex
 	waiting map[int64]int // Unix ns of the beginning of what is under way -> how many
@@ -57,6 +59,9 @@ func (k *keeper) insist(ctx context.Context, what string, do func(context.Contex
 				k.logger.Info("the blob store works again")
 			}
 			return err
+		}
+		if k.hopeless != nil && k.hopeless(err) {
+			return fmt.Errorf("%s: %w", what, err)
 		}
 		k.metrics.retries.Add(1)
 		if k.failing.CompareAndSwap(false, true) && ctx.Err() == nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
@@ -44,13 +45,16 @@ func (f *fold) packets(fo *follow, m *message) {
 		rest, err = frame.Parse(rest, &p)
 		if err != nil || p.Handle != fo.handle {
 			f.r.metrics.rejected.Add(1)
-			f.r.logger.Warn("passing over a packet in the log", "room", fo.room, "track", fo.info.Track, "position", m.pos, "error", err)
+			if all, speak := fo.refused.tell(time.Now(), 1); speak {
+				f.r.logger.Warn("passing over packets in the log", "room", fo.room, "track", fo.info.Track, "packets", all, "position", m.pos, "error", err)
+			}
 			continue
 		}
 		t := fo.add(m.pos, &p)
 		f.r.metrics.count(t)
-		for _, c := range t.clashes {
-			f.r.logger.Error("equivocation: one seq with different bytes; the first one stays", "room", fo.room, "track", fo.info.Track,
+		if all, speak := fo.clashed.tell(time.Now(), len(t.clashes)); speak {
+			c := t.clashes[0]
+			f.r.logger.Error("equivocation: one seq with different bytes; the first one stays", "room", fo.room, "track", fo.info.Track, "seqs", all,
 				"epoch", c.epoch, "seq", c.seq, "kept", fmt.Sprintf("%x", c.kept), "other", fmt.Sprintf("%x", c.other), "position", m.pos)
 		}
 		f.touched[fo] = true
