@@ -49,7 +49,7 @@ type follow struct {
 	rendering bool           // its .opus is being made
 	writes    sync.WaitGroup // segments on their way to the store
 	lost      atomic.Bool    // one of them did not arrive: the fold is over
-	refused   seldom         // what is said of packets that are passed over
+	passed    seldom         // what is said of packets that are passed over
 	clashed   seldom         // and of equivocations
 	foreign   sync.Map       // segmentID of those that another recorder stored first with other bytes, which stay
 }

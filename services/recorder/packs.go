@@ -45,7 +45,7 @@ func (f *fold) packets(fo *follow, m *message) {
 		rest, err = frame.Parse(rest, &p)
 		if err != nil || p.Handle != fo.handle {
 			f.r.metrics.rejected.Add(1)
-			if all, speak := fo.refused.tell(time.Now(), 1); speak {
+			if all, speak := fo.passed.tell(time.Now(), 1); speak {
 				f.r.logger.Warn("passing over packets in the log", "room", fo.room, "track", fo.info.Track, "packets", all, "position", m.pos, "error", err)
 			}
 			continue
