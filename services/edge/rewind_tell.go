@@ -64,6 +64,7 @@ func (p *player) settle(known windowKnown, now time.Time) {
 		oldest = *known.From
 	}
 	p.order = newOrder(at.Add(-preroll).UnixNano())
+	p.order.live = p.hub.ring.tracks
 	switch {
 	case p.where.kind == fromTime && at.After(now):
 		p.where.kind, p.clamped = fromLive, "after_window"
