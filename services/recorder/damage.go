@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"airloom/internal/blob"
@@ -85,15 +86,62 @@ func (f *fold) mend(ctx context.Context, fo *follow, bad *damaged) error {
 		want.sum = e.sums[bad.n]
 	}
 	err := f.keeper.insist(ctx, "read "+bad.key(), func(ctx context.Context) error { _, _, err := f.keeper.look(ctx, want); return err })
-	if errors.As(err, new(*damaged)) { // else another recorder was faster
+	still := errors.As(err, new(*damaged)) // else another recorder was faster
+	if still {
 		err = f.keeper.quarantine(ctx, bad.key())
+	}
+	copied := false
+	if still && err == nil {
+		copied, err = f.copyOfAnother(ctx, fo, want)
 	}
 	if err != nil {
 		return fmt.Errorf("mend %s: %w", bad.key(), err)
 	}
+	if copied {
+		return nil
+	}
 	fo.reopen(bad.epoch, bad.n)
 	f.touched[fo] = true
 	return nil
+}
+
+// copyOfAnother puts a segment back from another recording that holds the track, where one has it whole.
+func (f *fold) copyOfAnother(ctx context.Context, fo *follow, want wanted) (copied bool, err error) {
+	key := want.key()
+	for _, id := range f.holders(fo) {
+		if other := want; id != want.recording {
+			other.recording = id
+			var data []byte
+			err := f.keeper.insist(ctx, "read "+other.key(), func(ctx context.Context) (err error) {
+				data, _, err = f.keeper.look(ctx, other)
+				return err
+			})
+			if errors.As(err, new(*damaged)) {
+				continue
+			}
+			if err == nil {
+				err = f.keeper.putNew(ctx, key, data)
+			}
+			if err == nil {
+				f.r.logger.Warn("a damaged segment is put back from another recording of its track", "object", key, "from", other.key())
+			}
+			return err == nil, err
+		}
+	}
+	return false, nil
+}
+
+// holders are the recordings that have a track, as far as they are remembered.
+func (f *fold) holders(fo *follow) []string {
+	out := slices.Clone(fo.recordings)
+	if rm := f.rooms[fo.room]; rm != nil {
+		for _, rec := range rm.recordings {
+			if slices.Contains(rec.members, fo.info.Track) && !slices.Contains(out, rec.id) {
+				out = append(out, rec.id)
+			}
+		}
+	}
+	return out
 }
 
 // salvage begins a track anew whose own part of the manifest is damaged.

@@ -214,3 +214,44 @@ func TestRow87QuarantineDeletesWhatItCopied(t *testing.T) {
 		t.Errorf("%q, %v", kept, err)
 	}
 }
+
+// Row 87: what the log has forgotten of a damaged segment, another recording of the same track still has.
+func TestRow87DamagedSegmentThatAnotherRecordingHas(t *testing.T) {
+	r, forget := newForgetfulRegion(t)
+	dir := t.TempDir()
+	r.decide("den", func(s *room.State) (room.Draft, error) {
+		return s.Set(room.Settings{Keep: room.KeepRewind, Speak: room.SpeakGranted})
+	})
+	store := newFaulty(openStore(t, dir))
+	store.fail(func(op, key string) bool { return op == "create" && strings.HasSuffix(key, ".opus") })
+	rec, _ := r.recorder(quick(), store)
+	voice := speech(t, 1200)
+	s := r.speaker("den")
+	for _, id := range []string{"r1", "r2"} {
+		r.decide("den", func(st *room.State) (room.Draft, error) { return st.Record(true, id, "mod", 0) })
+		if id == "r1" {
+			s.say(0, 0, voice[:600])
+			r.decide("den", func(st *room.State) (room.Draft, error) { return st.Record(false, "", "mod", 0) })
+		}
+	}
+	s.say(0, 600, voice[600:])
+	s.end(0, 1199)
+	s.leave()
+	path := filepath.Join(dir, recording.SegmentKey("r2", s.track, 0, 1))
+	until(t, "rendering", func() bool {
+		_, err := os.Stat(path)
+		return err == nil && rec.failing.Load()
+	})
+	forget(r.logged())
+	breakages["truncated"](t, path)
+	r.decide("den", func(st *room.State) (room.Draft, error) { return st.Record(false, "", "mod", 0) })
+	store.fail(nil)
+	for _, m := range closed(t, dir, 2) {
+		if track := m.Tracks[0]; track.SHA256 != digest(voice...) || track.Missing() != 0 {
+			t.Errorf("recording %s: %d frames, %d missing", m.Recording, track.Frames, track.Missing())
+		}
+	}
+	if rec.metrics.damaged.Load() != 1 || rec.metrics.divergences.Load() != 0 {
+		t.Errorf("%d damaged, %d divergences", rec.metrics.damaged.Load(), rec.metrics.divergences.Load())
+	}
+}
