@@ -34,6 +34,7 @@ type rebuild struct {
 	render  *keeper // over scratch
 	log     stand
 	known   map[string]recording.Track // the stored manifest's tracks, where it can be read
+	vouched bool                       // the stored manifest can be trusted more than what is left of the log
 	closing bool                       // the recorder has not stored the manifest yet, and may not have declared all that is missing
 	late    bool                       // only to sign what is stored, where it is what the log says
 	trusted bool                       // some of it was taken as it is stored: the log does not reach back to it
@@ -119,7 +120,9 @@ func (b *rebuild) run(ctx context.Context) (err error) {
 	if b.log, err = b.fold.stand(ctx, b.fold.packs); err != nil {
 		return err
 	}
-	b.known = b.knownTracks(ctx)
+	if err := b.readManifest(ctx); err != nil {
+		return err
+	}
 	whole := true
 	for _, id := range b.rec.members {
 		track, err := b.track(ctx, b.rm.tracks[id])
