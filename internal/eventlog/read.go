@@ -48,19 +48,33 @@ type reading struct {
 // read calls fn with each event of a room after a position, up to last.
 func (l *Log) read(ctx context.Context, name string, after, last uint64, fn func(*room.Event) error) error {
 	r := &reading{log: l, room: name, from: after, last: last}
-	for after < r.last {
+	err := r.run(ctx, fn)
+	if (err == nil || errors.Is(err, errEnough)) && !r.torn {
+		r.torn = r.short(ctx)
+	}
+	if (err == nil || errors.Is(err, errEnough)) && r.torn {
+		return fmt.Errorf("read events of %s: %w", name, ErrTorn)
+	}
+	return err
+}
+
+func (r *reading) run(ctx context.Context, fn func(*room.Event) error) error {
+	after := r.from
+	for empty := 0; after < r.last; {
 		messages, err := r.batch(ctx, after)
 		if err != nil {
 			return err
 		}
-		if len(messages) == 0 && after < r.last { // this replica lags behind its leader
-			if err := pause(ctx, 20*time.Millisecond); err != nil {
-				return fmt.Errorf("read events of %s up to %d: %w: %w", name, last, ErrAway, err)
-			}
-		}
 		if len(messages) == 0 {
+			if empty++; empty > maxWaits && after < r.last {
+				return fmt.Errorf("read events of %s up to %d: %w: no replica that answers has what comes behind %d", r.room, r.last, ErrAway, after)
+			}
+			if err := pause(ctx, 20*time.Millisecond); err != nil { // this replica lags behind its leader
+				return fmt.Errorf("read events of %s up to %d: %w: %w", r.room, r.last, ErrAway, err)
+			}
 			continue
 		}
+		empty = 0
 		if messages, err = r.whole(ctx, after, messages); err != nil {
 			return err
 		}
@@ -68,9 +82,6 @@ func (l *Log) read(ctx context.Context, name string, after, last uint64, fn func
 		if err := r.give(messages, fn); err != nil {
 			return err
 		}
-	}
-	if r.torn {
-		return fmt.Errorf("read events of %s: %w", name, ErrTorn)
 	}
 	return nil
 }
