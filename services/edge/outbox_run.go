@@ -72,7 +72,7 @@ func (o *outbox) retry(now int64) {
 		}
 	}
 	slices.SortFunc(due, func(a, b *pack) int { return int(int64(a.id) - int64(b.id)) })
-	due = due[:min(len(due), outboxWindow)]
+	due = o.window(due)
 	for _, p := range due {
 		if p.sent == 0 {
 			o.flight++
@@ -93,6 +93,19 @@ func (o *outbox) retry(now int64) {
 	if changed {
 		o.tell(away)
 	}
+}
+
+// window keeps, of what is due, as much as may be sent at once; a pack that was never sent waits until fewer are under way. The caller holds
+// mu.
+func (o *outbox) window(due []*pack) []*pack {
+	room := outboxWindow - o.flight
+	due = slices.DeleteFunc(due, func(p *pack) bool {
+		if p.sent == 0 {
+			room--
+		}
+		return p.sent == 0 && room < 0
+	})
+	return due[:min(len(due), outboxWindow)]
 }
 
 // judge says whether the log is away, given when the oldest pack was born that waits. The caller holds mu.

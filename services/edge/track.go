@@ -66,6 +66,7 @@ type mark struct{ seq, timestamp uint32 }
 type epochLog struct {
 	received frame.Ranges // taken from the speaker
 	durable  frame.Ranges // in the log, or declared missing
+	owed     frame.Ranges // received, and not durable, when the room stopped keeping its sound
 	acked    int64        // all up to here is durable; -1: nothing
 	lost     int64        // lowest seq that the outbox had no room for, or gave up; -1: none
 	told     int64        // monotonic ns of the last ack

@@ -90,24 +90,44 @@ func (t *track) declare(epoch uint8, from, to uint32) {
 	}
 }
 
-// setKept follows the room's setting. What was not kept counts as done, so that acks are right from here on.
+// setKept follows the room's setting. What was not kept counts as done, so that acks are right from here on; what was taken to be kept before
+// that, and is not in the log yet, does not.
 func (t *track) setKept(kept bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.kept && kept {
-		for _, log := range t.epochs {
-			for r := range log.received.All() {
-				log.durable.Add(r.From, r.To)
-			}
-			if log.acked < frame.MaxSeq {
-				log.acked = log.durable.Through(uint32(log.acked + 1))
-			}
-		}
-	}
-	if t.kept && !kept {
-		t.flush(nanotime())
+	was, now := t.kept, nanotime()
+	if was && !kept {
+		t.flush(now)
 	}
 	t.kept = kept
+	for epoch, log := range t.epochs {
+		switch {
+		case was && !kept:
+			log.owe()
+		case !was && kept:
+			log.letGo()
+			t.advance(epoch, log, now)
+		}
+	}
+}
+
+// owe notes what was received and is not durable: it waits in the outbox, or is asked for again.
+func (l *epochLog) owe() {
+	l.owed = frame.Ranges{}
+	for r := range l.received.All() {
+		for open := range l.durable.Gaps(r.From, r.To) {
+			l.owed.Add(open.From, open.To)
+		}
+	}
+}
+
+// letGo counts as done what was received and is not owed.
+func (l *epochLog) letGo() {
+	for r := range l.received.All() {
+		for done := range l.owed.Gaps(r.From, r.To) {
+			l.durable.Add(done.From, done.To)
+		}
+	}
 }
 
 // resend asks the speaker for what the outbox had no room for, or gave up.
