@@ -236,7 +236,7 @@ func transfer(ctx context.Context, from Store, key string, into Store, to string
 	if err != nil {
 		return err
 	}
-	if _, err := io.Copy(out, gettingOn{in, ctx}); err != nil {
+	if _, err := io.Copy(writing{out, ctx}, gettingOn{in, ctx}); err != nil {
 		out.Abort()
 		return fmt.Errorf("copy %s to %s: %w", key, to, err)
 	}

@@ -142,7 +142,7 @@ func same(ctx context.Context, a Store, aKey string, b Store, bKey string) (bool
 	defer ours.Close()
 	var x, y [64 << 10]byte
 	for {
-		n, aErr := io.ReadFull(ours, x[:])
+		n, aErr := io.ReadFull(gettingOn{ours, ctx}, x[:])
 		m, bErr := io.ReadFull(gettingOn{there, ctx}, y[:])
 		if n != m || !bytes.Equal(x[:n], y[:m]) {
 			return false, readError(bErr)
