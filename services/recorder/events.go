@@ -37,6 +37,7 @@ func (f *fold) event(ctx context.Context, m message) error {
 	if err != nil {
 		return err
 	}
+	f.otherDefaults(rm, e.Fact)
 	rm.apply(e, f.read)
 	f.applyToTrack(rm, e.Fact)
 	if err := f.sync(ctx, rm); err != nil {
@@ -50,6 +51,16 @@ func (f *fold) event(ctx context.Context, m message) error {
 	}
 	f.folded = m.pos
 	return nil
+}
+
+// otherDefaults warns, once, where a recording of a room that nobody has set shows that not all services were given the same --keep.
+func (f *fold) otherDefaults(rm *knownRoom, fact room.Fact) {
+	started, ok := fact.(room.RecordingStarted)
+	if own := rm.state.Settings.Keep; ok && started.By == byKeep && !rm.set && own != room.KeepRecord && !f.warned {
+		f.warned = true
+		f.r.logger.Warn("another recorder records rooms that nobody has set, and this one would not: give all services of the region the same --keep",
+			"room", rm.name, "recording", started.Recording, "keep", own)
+	}
 }
 
 // room gives a room as it was before a position.

@@ -36,6 +36,7 @@ type fold struct {
 	rendered         chan rendered  // unbuffered: run, drain and give receive until all renders are over
 	rendering        sync.WaitGroup // renders that have not been received
 	stored           []byte         // the checkpoint that the store has
+	warned           bool           // of other services' defaults
 	unpointed        bool           // it was damaged: what is closed, only the store tells
 	storedAt, liveAt time.Time
 	stop             context.CancelFunc

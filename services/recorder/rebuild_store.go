@@ -165,6 +165,9 @@ func (b *rebuild) readManifest(ctx context.Context) error {
 		b.known[t.Track] = t
 	}
 	b.vouched, err = b.vouches(ctx, data)
+	if b.rec.unset && b.vouched { // of a build that took its recorder's own default
+		b.rec.keep = m.Keep
+	}
 	return err
 }
 

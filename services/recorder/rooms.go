@@ -22,6 +22,7 @@ type knownRoom struct {
 	name       string
 	state      *room.State
 	tracks     map[string]*knownTrack
+	set        bool              // somebody has set it: its settings are not this recorder's defaults
 	live       []string          // tracks that are not over
 	recordings []*knownRecording // its recordings, in order
 
@@ -59,6 +60,7 @@ type knownRecording struct {
 	id      string
 	by      string
 	keep    room.Keep
+	unset   bool // nobody had set the room: keep does not follow from its events alone
 	started time.Time
 	stopped *time.Time
 	members []string // tracks, in the order of their starting
@@ -78,6 +80,8 @@ func (rm *knownRoom) apply(e *room.Event, logRead uint64) {
 	before, kept := rm.state.Recording, rm.state.Settings.Keep
 	rm.state.Apply(e)
 	switch fact := e.Fact.(type) {
+	case room.Created, room.Changed, room.Opened:
+		rm.set = true
 	case room.TrackStarted:
 		rm.trackStarted(e, fact, logRead)
 	case room.TrackEnded:
@@ -139,7 +143,7 @@ func (rm *knownRoom) trackStarted(e *room.Event, fact room.TrackStarted, logRead
 // recordingStarted begins a recording of every track that was open at its beginning or later.
 func (rm *knownRoom) recordingStarted(e *room.Event, fact room.RecordingStarted) {
 	rec := &knownRecording{
-		id: fact.Recording, by: fact.By, keep: rm.state.Settings.Keep, started: e.At.UTC(), done: map[string]recording.Track{},
+		id: fact.Recording, by: fact.By, keep: rm.keep(fact.By), unset: !rm.set, started: e.At.UTC(), done: map[string]recording.Track{},
 	}
 	since := e.Position
 	if fact.Since != 0 {
@@ -153,6 +157,18 @@ func (rm *knownRoom) recordingStarted(e *room.Event, fact room.RecordingStarted)
 	slices.SortFunc(rec.members, func(a, b string) int { return cmp.Compare(rm.tracks[a].position, rm.tracks[b].position) })
 	rm.recordings = append(rm.recordings, rec)
 	rm.due = cause{}
+}
+
+// keep is the room's setting for the manifest of a recording. Of a room that nobody has set, every recorder must say the same, whatever its own defaults
+// are: what the recording itself follows from, or else the default of services.
+func (rm *knownRoom) keep(by string) room.Keep {
+	switch {
+	case rm.set:
+		return rm.state.Settings.Keep
+	case by == byKeep:
+		return room.KeepRecord
+	}
+	return room.KeepRewind
 }
 
 func (rm *knownRoom) noteEnds(e *room.Event) {
@@ -175,7 +191,7 @@ func (rm *knownRoom) wish(region string) (draft room.Draft, ok bool) {
 	switch rec := rm.recording(rm.state.Recording); {
 	case rm.state.Recording == "" && rm.due.position != 0:
 		draft, err = rm.state.Record(true, recording.ID(region, rm.due.at, rm.due.position), byKeep, rm.due.position)
-	case rec != nil && rec.by == byKeep && (rm.state.OpenTracks() == 0 || rm.state.Settings.Keep != room.KeepRecord):
+	case rec != nil && rec.by == byKeep && (rm.state.OpenTracks() == 0 || rm.set && rm.state.Settings.Keep != room.KeepRecord):
 		draft, err = rm.state.Record(false, "", byKeep, 0)
 	default:
 		return room.Draft{}, false
