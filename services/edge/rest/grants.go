@@ -46,6 +46,11 @@ func (d *door) enter(r *http.Request, roomName string, need right) (allowed, err
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), d.cfg.Patience)
 	defer cancel()
+	done, err := d.turns.take(ctx, claims.Identity)
+	if err != nil {
+		return by, refuse(err)
+	}
+	defer done()
 	state, err := d.deps.Log.Load(ctx, roomName)
 	if err != nil {
 		return by, refuse(err)
