@@ -90,8 +90,7 @@ func TestWholeWaitsForAReplicaThatIsAway(t *testing.T) {
 	}
 	var log said
 	var waits atomic.Int32
-	read := func(patience time.Duration) reading {
-		var r reading
+	once := func(patience time.Duration) (r reading) {
 		whole, err := OpenWhole(ctx, js, "LOG_h", 0, slog.New(slog.NewTextHandler(&log, nil)), func(h Hole) { r.lost = append(r.lost, h.Lost...) })
 		if err != nil {
 			return reading{err: err}
@@ -107,6 +106,12 @@ func TestWholeWaitsForAReplicaThatIsAway(t *testing.T) {
 			var m Stored
 			m, r.err = whole.Next()
 			r.positions = append(r.positions, m.Position)
+		}
+		return r
+	}
+	read := func(patience time.Duration) (r reading) {
+		for r = once(patience); r.err != nil && ctx.Err() == nil; { // its consumer may have been put on the server that is away
+			r = once(patience)
 		}
 		return r
 	}
