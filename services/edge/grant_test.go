@@ -246,6 +246,7 @@ func TestSpeakModeratorsEndsTheOthersTracks(t *testing.T) {
 	mod.hello("hall", s.h.token("mod", func(c *auth.Claims) { c.Grants.Moderate = true }), nil)
 	kept := mod.track()
 	s.say(0, 9)
+	until(t, "all was taken", func() bool { return len(s.listener.heard()) == 10 })
 	s.set("hall", room.Settings{Keep: room.KeepRewind, Speak: room.SpeakModerators})
 	if last := s.ended(s.track.Track); last != 9 {
 		t.Errorf("ended with %d", last)

@@ -10,7 +10,7 @@ func (e *Edge) tellLog(away bool) {
 		tracks = append(tracks, t)
 	}
 	e.mu.Unlock()
-	e.logger.Warn("the audio log", "away", away)
+	e.logger.Warn("the audio log", "state", logState(away))
 	if !away {
 		for _, t := range tracks {
 			t.resend()
@@ -37,10 +37,14 @@ func (s *session) tellLog(away bool) {
 	news := away || s.unkept
 	s.unkept = away
 	s.mu.Unlock()
-	switch {
-	case away:
-		s.send(text(logMessage{Type: "log", State: "away"}))
-	case news:
-		s.send(text(logMessage{Type: "log", State: "ok"}))
+	if news {
+		s.send(text(logMessage{Type: "log", State: logState(away)}))
 	}
+}
+
+func logState(away bool) string {
+	if away {
+		return "away"
+	}
+	return "ok"
 }
