@@ -13,9 +13,6 @@ import (
 // refused because of another one that then fails.
 const askAgain = 2 * time.Second
 
-// byKeep is who starts recordings in rooms with keep: record.
-const byKeep = "keep"
-
 // knownRoom is what the recorder knows of a room: the fold of its events, and what it asked for. It does no I/O; the fold
 // goroutine owns it.
 type knownRoom struct {
@@ -36,6 +33,9 @@ type knownRoom struct {
 type cause struct {
 	at       time.Time
 	position uint64
+	from     uint64 // position of the audio log behind which tracks that were open by then are held
+	ask      bool   // that position is not known yet
+	track    string // whose beginning it is
 }
 
 // knownTrack is a track as the events tell of it.
@@ -60,6 +60,13 @@ type knownRecording struct {
 	started time.Time
 	stopped *time.Time
 	members []string // tracks, in the order of their starting
+
+	since    uint64         // tracks that began later are held from their beginnings
+	from     uint64         // of the others only what the audio log has behind this position
+	stopping bool           // nothing closes until it is known where it ends
+	halted   time.Time      // when this recorder heard of it
+	through  uint64         // of tracks that went on when it was stopped only what the log has up to here; 0: all
+	cut      map[string]int // these tracks, and how many of their facts were there by then
 
 	done     map[string]recording.Track // members that are stored whole
 	finished bool                       // its manifest is closed
@@ -100,6 +107,12 @@ func (rm *knownRoom) apply(e *room.Event, logRead uint64) {
 		if rec := rm.recording(fact.Recording); rec != nil && rec.stopped == nil {
 			at := e.At.UTC()
 			rec.stopped = &at
+			rm.clip(rec, fact.Through)
+		}
+	case room.RecordingStopping:
+		rm.asked = time.Time{}
+		if rec := rm.recording(fact.Recording); rec != nil && rm.state.Stopping {
+			rec.stopping, rec.halted = true, time.Now()
 		}
 	}
 	rm.noteEnds(e)
@@ -111,9 +124,21 @@ func (rm *knownRoom) noteKeep(e *room.Event, before room.Keep) {
 	switch now := rm.state.Settings.Keep; {
 	case now != room.KeepRecord:
 		rm.due = cause{}
-	case before != now && rm.state.Recording == "" && len(rm.live) > 0:
-		rm.due = cause{e.At.UTC(), e.Position}
+	case before != now && (rm.state.Recording == "" || rm.state.Stopping) && len(rm.live) > 0:
+		rm.due = cause{at: e.At.UTC(), position: e.Position, from: logOf(e.Fact)}
+		rm.due.ask = rm.due.from == 0
 	}
+}
+
+// logOf is where the audio log was when somebody changed a room's settings; 0: nobody asked.
+func logOf(fact room.Fact) uint64 {
+	switch fact := fact.(type) {
+	case room.Created:
+		return fact.Log
+	case room.Changed:
+		return fact.Log
+	}
+	return 0
 }
 
 func (rm *knownRoom) trackStarted(e *room.Event, fact room.TrackStarted, logRead uint64) {
@@ -126,23 +151,27 @@ func (rm *knownRoom) trackStarted(e *room.Event, fact room.TrackStarted, logRead
 	}
 	rm.tracks[fact.Track] = s
 	rm.live = append(rm.live, fact.Track)
-	switch rec := rm.recording(rm.state.Recording); {
-	case rec != nil:
+	if rec := rm.recording(rm.state.Recording); rec != nil {
 		rec.members = append(rec.members, fact.Track)
-	case rm.state.Settings.Keep == room.KeepRecord && rm.state.Recording == "" && rm.due == cause{}:
-		rm.due = cause{e.At.UTC(), e.Position}
+	}
+	if rm.state.Settings.Keep == room.KeepRecord && (rm.state.Recording == "" || rm.state.Stopping) && rm.due == (cause{}) {
+		rm.due = cause{at: e.At.UTC(), position: e.Position}
+		if len(rm.live) > 1 { // others were not recorded until now: somebody stopped it
+			rm.due.ask, rm.due.track = true, fact.Track
+		}
 	}
 }
 
 // recordingStarted begins a recording of every track that was open at its beginning or later.
 func (rm *knownRoom) recordingStarted(e *room.Event, fact room.RecordingStarted) {
 	rec := &knownRecording{
-		id: fact.Recording, by: fact.By, keep: rm.state.Settings.Keep, started: e.At.UTC(), done: map[string]recording.Track{},
+		from: fact.From, id: fact.Recording, by: fact.By, keep: rm.state.Settings.Keep, started: e.At.UTC(), done: map[string]recording.Track{},
 	}
 	since := e.Position
 	if fact.Since != 0 {
 		since = min(since, fact.Since)
 	}
+	rec.since = since
 	for id, s := range rm.tracks {
 		if s.over == 0 || s.over > since {
 			rec.members = append(rec.members, id)
@@ -151,6 +180,33 @@ func (rm *knownRoom) recordingStarted(e *room.Event, fact room.RecordingStarted)
 	slices.SortFunc(rec.members, func(a, b string) int { return cmp.Compare(rm.tracks[a].position, rm.tracks[b].position) })
 	rm.recordings = append(rm.recordings, rec)
 	rm.due = cause{}
+}
+
+// clip ends a recording of the tracks that go on.
+func (rm *knownRoom) clip(rec *knownRecording, through uint64) {
+	if through == 0 {
+		return
+	}
+	rec.through, rec.cut = through, map[string]int{}
+	for _, id := range rec.members {
+		if s := rm.tracks[id]; s != nil && s.over == 0 {
+			rec.cut[id] = len(s.facts)
+		}
+	}
+}
+
+// known says whether all that counts of a member is known.
+func (rec *knownRecording) known(s *knownTrack) bool {
+	_, cut := rec.cut[s.info.Track]
+	return cut || s.closed
+}
+
+// clipFrom is the position of the audio log behind which a track is held; 0: from its beginning.
+func (rec *knownRecording) clipFrom(s *knownTrack) uint64 {
+	if s.position > rec.since {
+		return 0
+	}
+	return rec.from
 }
 
 func (rm *knownRoom) noteEnds(e *room.Event) {
@@ -172,9 +228,20 @@ func (rm *knownRoom) wish(region string) (draft room.Draft, ok bool) {
 	var err error
 	switch rec := rm.recording(rm.state.Recording); {
 	case rm.state.Recording == "" && rm.due.position != 0:
-		draft, err = rm.state.Record(true, recording.ID(region, rm.due.at, rm.due.position), byKeep, rm.due.position)
-	case rec != nil && rec.by == byKeep && (rm.state.OpenTracks() == 0 || rm.state.Settings.Keep != room.KeepRecord):
-		draft, err = rm.state.Record(false, "", byKeep, 0)
+		draft, err = rm.state.StartRecording(room.RecordingStarted{
+			Recording: recording.ID(region, rm.due.at, rm.due.position), By: room.ByKeep, Since: rm.due.position, From: rm.due.from,
+		})
+	case rec == nil:
+		return room.Draft{}, false
+	case rm.state.Stopping: // whoever halted it asks where the log is; should that one have died, this recorder does
+		if time.Since(rec.halted) < askAgain && (rec.by != room.ByKeep || rm.state.Settings.Keep == room.KeepRecord) {
+			return room.Draft{}, false
+		}
+		draft, err = rm.state.StopRecording(rec.id, 1)
+	case rec.by == room.ByKeep && rm.state.Settings.Keep != room.KeepRecord:
+		draft, err = rm.state.HaltRecording()
+	case rec.by == room.ByKeep && rm.state.OpenTracks() == 0:
+		draft, err = rm.state.StopRecording(rec.id, 0)
 	default:
 		return room.Draft{}, false
 	}
