@@ -215,7 +215,7 @@ func TestEveryOrderOfReadingGivesTheSameClips(t *testing.T) {
 		begin, halt = min(begin, halt), max(begin, halt)
 		from := positions[begin] * uint64(random.IntN(4)) / 3
 		if random.IntN(4) > 0 {
-			stop := min(halt+random.IntN(10), len(history))
+			stop := min(halt+random.IntN(60), len(history))
 			through := max(positions[min(halt+random.IntN(max(1, stop-halt)), len(history)-1)], from, 1)
 			history = slices.Insert(history, stop, entry{event: func(f *follow) {
 				if f.held = false; !f.ended {
@@ -249,9 +249,14 @@ func someHistory(t *testing.T, random *rand.Rand) (out []entry) {
 	var held []*frame.Packet
 	seq := uint32(0)
 	epoch := uint8(0)
+	holes := random.IntN(2) == 0 // without any, segments close long before the end
 	for range 60 + random.IntN(200) {
 		n := 1 + random.IntN(10)
-		switch random.IntN(12) {
+		kind := random.IntN(12)
+		if !holes && kind != 2 {
+			kind = 5
+		}
+		switch kind {
 		case 0: // lost
 		case 1:
 			held = append(held, audio(t, epoch, seq, n))
