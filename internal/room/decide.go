@@ -171,7 +171,7 @@ func (s *State) Open(settings Settings) (Draft, error) {
 // Set decides on the settings of a room that is open; a closed one opens by Open only.
 func (s *State) Set(settings Settings) (Draft, error) { return s.SetAt(settings, 0) }
 
-// SetAt is Set where StartsRecord: log is the audio log's newest position.
+// SetAt is Set where StartsRecord: log is the position that comes next in the audio log.
 func (s *State) SetAt(settings Settings, log uint64) (Draft, error) {
 	switch {
 	case s.Closed:

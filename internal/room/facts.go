@@ -32,8 +32,8 @@ func fact[F Fact](b json.RawMessage) (Fact, error) {
 	return f, nil
 }
 
-// Created, Changed and Opened carry the room's settings, whole. Log is the newest position of the audio log when somebody made
-// the room keep a record of what is said in it; 0: not asked for.
+// Created, Changed and Opened carry the room's settings, whole. Log is the position of the audio log that was to come next when somebody
+// made a room in which there are tracks keep a record of them; 0: not asked for.
 type (
 	Created struct {
 		Settings

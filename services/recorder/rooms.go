@@ -125,12 +125,16 @@ func (rm *knownRoom) noteKeep(e *room.Event, before room.Keep) {
 	case now != room.KeepRecord:
 		rm.due = cause{}
 	case before != now && (rm.state.Recording == "" || rm.state.Stopping) && len(rm.live) > 0:
-		rm.due = cause{at: e.At.UTC(), position: e.Position, from: logOf(e.Fact)}
-		rm.due.ask = rm.due.from == 0
+		rm.due = cause{at: e.At.UTC(), position: e.Position}
+		if next := logOf(e.Fact); next > 0 {
+			rm.due.from = next - 1
+		} else {
+			rm.due.ask = true
+		}
 	}
 }
 
-// logOf is where the audio log was when somebody changed a room's settings; 0: nobody asked.
+// logOf is the position that came next in the audio log when somebody changed a room's settings; 0: nobody asked.
 func logOf(fact room.Fact) uint64 {
 	switch fact := fact.(type) {
 	case room.Created:

@@ -170,7 +170,7 @@ func (d *door) settle(w http.ResponseWriter, r *http.Request, name string, by al
 		if !starts {
 			return s.Set(wanted)
 		}
-		return s.SetAt(wanted, log.last)
+		return s.SetAt(wanted, log.last+1)
 	})
 	if err != nil {
 		return err

@@ -133,7 +133,7 @@ func TestKeepHasPositions(t *testing.T) {
 	h.logged("hall", 3)
 	set("rewind")
 	facts := h.recordingFacts("hall")
-	if set := facts[0].(room.Created); set.Log != 4 {
+	if set := facts[0].(room.Created); set.Log != 5 {
 		t.Errorf("%+v", set)
 	}
 	if last := facts[len(facts)-1]; last != (room.RecordingStopped{Recording: "r1", Through: 7}) {
