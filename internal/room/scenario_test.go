@@ -50,7 +50,7 @@ func play(t *testing.T, file string) {
 
 var names = map[error]string{
 	ErrClosed: "closed", ErrFull: "full", ErrKicked: "kicked", ErrUnknownSession: "unknown-session", ErrUnknownTrack: "unknown-track",
-	ErrTooManyTracks: "too-many", ErrForbidden: "forbidden", ErrNothingToDo: "nothing",
+	ErrTooManyTracks: "too-many", ErrForbidden: "forbidden", ErrNothingToDo: "nothing", ErrStopping: "stopping", errNotHalted: "not-halted",
 }
 
 // do carries out one line. A wish begins with "race" where it was decided before the line before it was known: then it

@@ -179,3 +179,38 @@ func TestARecordingThatIsHaltedIsStopped(t *testing.T) {
 		t.Errorf("%+v", m)
 	}
 }
+
+// The log has forgotten a clipped track: what the manifest says that was there is taken from the stored segments, and a hole stays one.
+func TestRebuildOfAClipBehindTheLogsBeginning(t *testing.T) {
+	r, forget := newForgetfulRegion(t)
+	dir := t.TempDir()
+	r.recorder(quick(), openStore(t, dir))
+	r.rewind("den")
+	voice := speech(t, 1500)
+	s := r.speaker("den")
+	s.say(0, 0, voice[:200])
+	r.recordOn("den", "r1", 0)
+	s.say(0, 200, voice[200:600])
+	s.say(0, 620, voice[620:1300])
+	r.recordOff("den")
+	s.say(0, 1300, voice[1300:])
+	m := closed(t, dir, 1)[0]
+	want := tree(t, dir)
+	folder := filepath.Join(dir, "recordings", "r1")
+	forget(r.head() - 20)
+	change(t, os.Remove(filepath.Join(folder, m.Tracks[0].File)))
+	change(t, os.Remove(filepath.Join(folder, m.Tracks[0].Track+".json")))
+	if got := rebuilt(t, r, query.RebuildQuestion{Recording: "r1"}); !got.Whole() || got.PutBack != 2 {
+		t.Errorf("%+v", got)
+	}
+	if got := tree(t, dir); !slices.Equal(got, want) {
+		t.Errorf("rebuilt:\n%s\nwas:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	change(t, os.Remove(filepath.Join(folder, "segments", m.Tracks[0].Track, "0-0.seg")))
+	if got := rebuilt(t, r, query.RebuildQuestion{Recording: "r1"}); got.Whole() || got.Lost == 0 {
+		t.Errorf("what is lost: %+v", got)
+	}
+	if got := tree(t, dir); len(got) != len(want)-1 {
+		t.Errorf("%d objects of %d", len(got), len(want)-1)
+	}
+}
