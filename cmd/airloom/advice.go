@@ -28,6 +28,7 @@ func advice(err error) string {
 	var h hinted
 	var problem *participant.Problem
 	var refused *participant.Error
+	var notKept *participant.NotKeptError
 	switch {
 	case errors.As(err, &h):
 		return h.todo
@@ -45,7 +46,7 @@ func advice(err error) string {
 		return "Give a file with sound in it: Ogg Opus as is, anything that ffmpeg reads otherwise."
 	case errors.Is(err, media.ErrMixed):
 		return "Encode it anew with --transcode."
-	case errors.Is(err, participant.ErrSessionLost), errors.Is(err, participant.ErrTrackOver):
+	case errors.Is(err, participant.ErrSessionLost), errors.Is(err, participant.ErrTrackOver), errors.As(err, &notKept):
 		return "What was acked is kept. Publish the rest again as a new track."
 	case errors.Is(err, auth.ErrKeyFile):
 		return "`airloom key FILE` makes a key pair."

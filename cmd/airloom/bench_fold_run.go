@@ -90,7 +90,7 @@ func (f *foldBench) snapshots(position uint64) (foldTime, error) {
 		}
 		times[i] = time.Since(began)
 	}
-	_, err := f.presence.WriteMark(f.p.ctx, position, 0)
+	_, err := f.presence.WriteMark(f.p.ctx, position, eventlog.Written{})
 	return foldTimes(times), err
 }
 

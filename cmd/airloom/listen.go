@@ -25,7 +25,7 @@ type listenCmd struct {
 	Output string        `short:"o" env:"-" placeholder:"DIR|FILE" help:"Write Ogg Opus: one file per track into DIR, or the first track into FILE (*.opus, *.ogg)."`
 	JSON   bool          `name:"json" help:"Print one object at the end, and nothing else."`
 
-	state string // of playback, as it was noted last
+	state string // of playback, as it was noted last; notices come one at a time
 }
 
 // Help is printed below the flags.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"time"
 
 	"airloom/internal/auth"
 	"airloom/internal/blob"
@@ -20,8 +21,9 @@ type recorderCmd struct {
 	serviceFlags `embed:""`
 	keepFlag     `embed:""`
 
-	Key  string `env:"AIRLOOM_RECORDER_KEY" type:"path" placeholder:"FILE" help:"Private key that signs recordings ('airloom key FILE' makes it); FILE.pub proves them. Without: they are not signed."`
-	Blob string `default:"airloom-recordings" placeholder:"URL" help:"Where recordings go: a folder, file:///path, or s3://bucket?region=..."`
+	Key   string        `env:"AIRLOOM_RECORDER_KEY" type:"path" placeholder:"FILE" help:"Private key that signs recordings ('airloom key FILE' makes it); FILE.pub proves them. Without: they are not signed."`
+	Stall time.Duration `default:"1m" placeholder:"TIME" help:"How long the store of recordings may take without getting on before an attempt is made anew; a large upload gets longer, by its size."`
+	Blob  string        `default:"airloom-recordings" placeholder:"URL" help:"Where recordings go: a folder, file:///path, or s3://bucket?region=..."`
 }
 
 // Help is shown by --help.
@@ -54,7 +56,7 @@ func (c *recorderCmd) Run(p *program) error {
 		return err
 	}
 	defer b.Close()
-	service, err := openRecorder(b, recorder.Config{Region: c.Region, Key: key}, store, defaultSettings(c.Keep), proc)
+	service, err := openRecorder(b, recorder.Config{Region: c.Region, Key: key, Stall: c.Stall}, store, defaultSettings(c.Keep), proc)
 	if err != nil {
 		return err
 	}

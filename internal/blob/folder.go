@@ -14,7 +14,10 @@ import (
 // folder writes objects into a directory. It does what gocloud's fileblob does not: it fsyncs, and its put-if-absent
 // is one act of the file system (link), so that it holds between processes too. A checkpoint that says "all of this
 // is stored" must not survive a power cut that its segments do not.
-type folder struct{ root string }
+type folder struct {
+	root string
+	sync func(dir string) error // makes the names in a directory durable
+}
 
 const (
 	tmpDir = ".tmp" // beside the objects: on the same file system, and its name is no key of ours
@@ -29,7 +32,7 @@ func newFolder(path string) (*folder, error) {
 	if err := os.MkdirAll(filepath.Join(root, tmpDir), 0o755); err != nil {
 		return nil, fmt.Errorf("make the folder: %w", err)
 	}
-	d := &folder{root}
+	d := &folder{root: root, sync: syncDir}
 	return d, d.sweep()
 }
 
@@ -89,7 +92,7 @@ func (d *folder) list(prefix string) iter.Seq2[Object, error] {
 type newFile struct {
 	*os.File
 	path  string
-	root  string
+	in    *folder
 	isNew bool
 }
 
@@ -102,7 +105,7 @@ func (d *folder) create(key string, isNew bool) (*newFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &newFile{File: f, path: path, root: d.root, isNew: isNew}, nil
+	return &newFile{File: f, path: path, in: d, isNew: isNew}, nil
 }
 
 func (f *newFile) abort() {
@@ -120,10 +123,15 @@ func (f *newFile) commit() error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	if err := f.place(); err != nil {
+	placed := f.place()
+	if placed != nil && !errors.Is(placed, ErrExists) {
+		return placed
+	}
+	// Also of an object that is there already: whoever put it may have died, or failed, before its name was durable, and our caller takes it for stored.
+	if err := f.in.syncUp(dir); err != nil {
 		return err
 	}
-	return syncUp(dir, f.root)
+	return placed
 }
 
 func (f *newFile) place() error {
@@ -138,18 +146,22 @@ func (f *newFile) place() error {
 }
 
 // syncUp makes the names durable, from the object's folder up to the root: any of them may be new.
-func syncUp(dir, root string) error {
+func (d *folder) syncUp(dir string) error {
 	for {
-		d, err := os.Open(dir)
-		if err != nil {
-			return err
+		if err := d.sync(dir); err != nil {
+			return fmt.Errorf("sync folder %s: %w", dir, err)
 		}
-		if err := errors.Join(d.Sync(), d.Close()); err != nil {
-			return err
-		}
-		if dir == root {
+		if dir == d.root {
 			return nil
 		}
 		dir = filepath.Dir(dir)
 	}
+}
+
+func syncDir(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }

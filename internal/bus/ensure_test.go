@@ -18,13 +18,14 @@ import (
 
 // cluster is some servers, of which none has been started.
 type cluster struct {
-	t    *testing.T
-	opts []*server.Options
+	t       *testing.T
+	opts    []*server.Options
+	running map[int]*server.Server
 }
 
 func newCluster(t *testing.T, servers int) *cluster {
 	t.Helper()
-	c := &cluster{t: t}
+	c := &cluster{t: t, running: map[int]*server.Server{}}
 	var routes []*url.URL
 	for i := range servers {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -53,6 +54,7 @@ func (c *cluster) start(i int) string {
 		c.t.Fatal(err)
 	}
 	s.Start()
+	c.running[i] = s
 	c.t.Cleanup(func() {
 		s.Shutdown()
 		s.WaitForShutdown()

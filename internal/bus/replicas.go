@@ -3,7 +3,6 @@ package bus
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -34,8 +33,12 @@ type Span struct{ From, To uint64 }
 // Len is the number of positions.
 func (s Span) Len() uint64 { return s.To - s.From + 1 }
 
-// errSilent says that not every replica can be asked now, so that nothing can be said of what is not found.
-var errSilent = errors.New("not every replica answers")
+// unsure says that not every replica can be asked now, so that nothing can be said of what is not found.
+type unsure struct {
+	next uint64 // the nearest message behind it that somebody has, or 0
+}
+
+func (unsure) Error() string { return "not every replica answers" }
 
 // Recover hands over the messages of a span that any replica of the stream has, in order. lost is what none of them has: if err is
 // nil, all of them could be asked. It needs the rights of reading directly and of asking the leader.
@@ -66,18 +69,18 @@ func Recover(ctx context.Context, js jetstream.JetStream, stream string, span Sp
 // anybody has, or 0.
 func find(ctx context.Context, js jetstream.JetStream, stream string, at uint64) (m *Stored, next uint64, err error) {
 	request := []byte(fmt.Sprintf(`{"seq":%d,"next_by_subj":">"}`, at))
-	silent := false
+	failed := false
 	for try := range asked + 1 {
 		ask := direct
 		if try == 1 { // a direct read is likely to find it, and the leader is the one that may be spared
-			ask = ofLeader
+			ask = OfLeader
 		}
 		got, err := ask(ctx, js, stream, request)
 		switch {
 		case ctx.Err() != nil:
 			return nil, 0, ctx.Err()
 		case err != nil:
-			silent = true
+			failed = true
 			if try > 2 {
 				return nil, 0, err
 			}
@@ -88,8 +91,8 @@ func find(ctx context.Context, js jetstream.JetStream, stream string, at uint64)
 			next = got.Position
 		}
 	}
-	if silent || !complete(ctx, js, stream) {
-		return nil, 0, errSilent
+	if failed || !complete(ctx, js, stream) {
+		return nil, 0, unsure{next}
 	}
 	return nil, next, nil
 }
@@ -128,8 +131,8 @@ func direct(ctx context.Context, js jetstream.JetStream, stream string, request 
 
 const notFound = 10037 // the stream is there and has nothing of the kind
 
-// ofLeader reads from the stream's leader; nil where it has nothing.
-func ofLeader(ctx context.Context, js jetstream.JetStream, stream string, request []byte) (*Stored, error) {
+// OfLeader reads from the stream's leader, with a request of its API; nil where it has nothing.
+func OfLeader(ctx context.Context, js jetstream.JetStream, stream string, request []byte) (*Stored, error) {
 	ctx, cancel := context.WithTimeout(ctx, replyPatience)
 	defer cancel()
 	reply, err := js.Conn().RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+stream, request)

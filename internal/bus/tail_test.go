@@ -176,7 +176,7 @@ func TestWholeTellsWhatNobodyHas(t *testing.T) {
 // Recover reads by the leader's word and by direct reads alike.
 func TestRecover(t *testing.T) {
 	ctx, js := stocked(t)
-	for name, ask := range map[string]func(context.Context, jetstream.JetStream, string, []byte) (*Stored, error){"direct": direct, "leader": ofLeader} {
+	for name, ask := range map[string]func(context.Context, jetstream.JetStream, string, []byte) (*Stored, error){"direct": direct, "leader": OfLeader} {
 		m, err := ask(ctx, js, "LOG_r", []byte(`{"seq":2,"next_by_subj":">"}`))
 		if err != nil || m == nil || m.Position != 2 || m.Subject != "log.r.1.b.x" || string(m.Data) != m.Subject || m.At.IsZero() || len(m.Header) != 0 {
 			t.Errorf("%s: %+v, %v", name, m, err)

@@ -41,6 +41,7 @@ type Log struct {
 	answered   atomic.Bool  // somebody has answered for snapshots, so this user may read them
 	passedOver atomic.Int64 // snapshots that could not be used
 	holes      holes
+	mending    atomic.Bool // following fills a hole
 	metrics    metrics
 }
 

@@ -3,7 +3,7 @@ package eventlog
 import (
 	"context"
 	"fmt"
-	"math"
+	"time"
 
 	"airloom/internal/bus"
 	"airloom/internal/room"
@@ -11,26 +11,34 @@ import (
 )
 
 // Follow calls fn with every committed event of the region after a position, in order, until ctx ends or fn returns an
-// error. caughtUp (which may be nil) is called once, as soon as all that was there at the start has been given to fn. ErrAway
-// (wrapped) says that the log went away: follow again from the newest event that fn has had.
+// error. caughtUp (which may be nil) is called once, as soon as all that was there at the start has been given to fn, but for what nobody
+// has any more. Where only a replica that is away may have an event, it is waited for as long as bus.HolePatience: who follows must act
+// on what comes. ErrAway (wrapped) says that the log went away: follow again from the newest event that fn has had.
 func (l *Log) Follow(ctx context.Context, after uint64, caughtUp func(), fn func(*room.Event) error) error {
-	if caughtUp == nil {
-		caughtUp = func() {}
-	}
 	stand, err := l.Stand(ctx)
 	if err != nil {
 		return fmt.Errorf("follow events: %w", err)
 	}
-	tail, err := bus.OpenWhole(ctx, l.bus.JetStream(), subject.EventStream(l.region), after, l.logger, l.hole)
+	reached := func(position uint64) {
+		if caughtUp != nil && position >= stand.Last {
+			caughtUp()
+			caughtUp = nil
+		}
+	}
+	tail, err := bus.OpenWhole(ctx, l.bus.JetStream(), subject.EventStream(l.region), after, l.logger, func(h bus.Hole) {
+		l.hole(h)
+		if h.Found == 0 { // what came before it was given, and nothing is found in it that will be
+			reached(h.To)
+		}
+	})
 	if err != nil {
 		return fmt.Errorf("follow events of %s: %w: %w", l.region, ErrAway, err)
 	}
 	defer tail.Stop()
+	tail.Patience = bus.HolePatience
+	tail.Waits = func(since time.Time) { l.mending.Store(!since.IsZero()) }
 	for at := after; ; {
-		if at >= stand.Last {
-			caughtUp()
-			stand.Last = math.MaxUint64
-		}
+		reached(at)
 		msg, err := tail.Next()
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -48,6 +56,10 @@ func (l *Log) Follow(ctx context.Context, after uint64, caughtUp func(), fn func
 		at = msg.Position
 	}
 }
+
+// Mending says whether following reads what a replica lacks from the others just now, or waits for them: that it makes no way is no
+// reason to follow anew.
+func (l *Log) Mending() bool { return l.mending.Load() }
 
 // hole tells of events that one replica lacks: a fold without them would be another one.
 func (l *Log) hole(h bus.Hole) {

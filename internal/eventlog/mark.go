@@ -85,15 +85,25 @@ func (l *Log) readMark(ctx context.Context) (m Mark, err error) {
 		}
 		m.seq = msg.Sequence
 	}
+	if err := ctx.Err(); err != nil && m.seq == 0 { // an answer that does not come just ends
+		return m, fmt.Errorf("read the mark of the snapshots: %w: %w", ErrAway, err)
+	}
 	return m, nil
 }
 
 // ErrPurged says that there are fewer snapshots than there were: a mark would promise what is not there any more.
 var ErrPurged = errors.New("snapshots were purged")
 
-// WriteMark stores a mark up to a position, if none that is there reaches further. The caller knows that there were as many messages
-// of snapshots as it says; how many there are now is returned. Errors: ErrPurged, ErrConflict, ErrAway.
-func (l *Log) WriteMark(ctx context.Context, position uint64, messages int) (int, error) {
+// Written is what the caller of WriteMark knows of the snapshots. The zero value knows nothing.
+type Written struct {
+	Messages int  // that there were at least, when it looked last
+	Anew     bool // all were written since the last purge: what an older mark counts is no measure any more
+}
+
+// WriteMark stores a mark up to a position, if none that is there reaches further. It returns how many messages the snapshots are, which
+// its caller knows from now on. Errors: ErrPurged, ErrConflict, ErrAway.
+func (l *Log) WriteMark(ctx context.Context, position uint64, known Written) (int, error) {
+	messages := known.Messages
 	stand, err := l.Stand(ctx)
 	if err != nil {
 		return messages, err
@@ -102,18 +112,22 @@ func (l *Log) WriteMark(ctx context.Context, position uint64, messages int) (int
 	if err != nil {
 		return messages, err
 	}
-	m := Mark{Version: markVersion, Position: position, Created: stand.Created, Clock: stand.Clock, seq: was.seq}
-	if m.Messages, err = l.countSnapshots(ctx, was); err != nil {
+	there, err := l.countSnapshots(ctx, was)
+	if err != nil {
 		return messages, err
 	}
-	if m.Messages < messages {
-		return m.Messages, fmt.Errorf("write the mark of the snapshots: %w: there are %d messages, there were %d", ErrPurged, m.Messages, messages)
+	m := Mark{Version: markVersion, Position: position, Messages: there, Created: stand.Created, Clock: stand.Clock, seq: was.seq}
+	if was.seq == 0 && messages > 0 { // it went with them, and what is there now may be of other rooms
+		return 0, fmt.Errorf("write the mark of the snapshots: %w: there is no mark any more", ErrPurged)
 	}
-	if was.Created.Equal(m.Created) {
+	if there < messages {
+		return there, fmt.Errorf("write the mark of the snapshots: %w: there are %d messages, there were %d", ErrPurged, there, messages)
+	}
+	if lower := known.Anew && there < was.Messages; was.Created.Equal(m.Created) && !lower {
 		if was.Position > position {
-			return m.Messages, nil
+			return there, nil
 		}
-		m.Messages = max(m.Messages, was.Messages)
+		m.Messages = max(there, was.Messages)
 	}
 	if m.Clock.Since.IsZero() {
 		m.Clock.Since = stand.Now
@@ -122,17 +136,17 @@ func (l *Log) WriteMark(ctx context.Context, position uint64, messages int) (int
 		}
 	}
 	if m == was {
-		return m.Messages, nil
+		return there, nil
 	}
 	body, err := json.Marshal(m)
 	if err != nil {
-		return m.Messages, fmt.Errorf("write the mark of the snapshots: %w", err)
+		return there, fmt.Errorf("write the mark of the snapshots: %w", err)
 	}
 	if _, err = l.bus.JetStream().Publish(ctx, subject.SnapshotMark(l.region), body,
 		jetstream.WithExpectLastSequencePerSubject(was.seq), jetstream.WithRetryAttempts(0)); err != nil {
-		return m.Messages, fmt.Errorf("write the mark of the snapshots: %w", classify(err))
+		return messages, fmt.Errorf("write the mark of the snapshots: %w", classify(err))
 	}
-	return m.Messages, nil
+	return there, nil
 }
 
 // countSnapshots is how many messages the snapshots consist of. None ever goes but by a purge.

@@ -48,19 +48,33 @@ type reading struct {
 // read calls fn with each event of a room after a position, up to last.
 func (l *Log) read(ctx context.Context, name string, after, last uint64, fn func(*room.Event) error) error {
 	r := &reading{log: l, room: name, from: after, last: last}
-	for after < r.last {
+	err := r.run(ctx, fn)
+	if (err == nil || errors.Is(err, errEnough)) && !r.torn {
+		r.torn = r.short(ctx)
+	}
+	if (err == nil || errors.Is(err, errEnough)) && r.torn {
+		return fmt.Errorf("read events of %s: %w", name, ErrTorn)
+	}
+	return err
+}
+
+func (r *reading) run(ctx context.Context, fn func(*room.Event) error) error {
+	after := r.from
+	for empty := 0; after < r.last; {
 		messages, err := r.batch(ctx, after)
 		if err != nil {
 			return err
 		}
-		if len(messages) == 0 && after < r.last { // this replica lags behind its leader
-			if err := pause(ctx, 20*time.Millisecond); err != nil {
-				return fmt.Errorf("read events of %s up to %d: %w: %w", name, last, ErrAway, err)
-			}
-		}
 		if len(messages) == 0 {
+			if empty++; empty > maxWaits && after < r.last {
+				return fmt.Errorf("read events of %s up to %d: %w: no replica that answers has what comes behind %d", r.room, r.last, ErrAway, after)
+			}
+			if err := pause(ctx, 20*time.Millisecond); err != nil { // this replica lags behind its leader
+				return fmt.Errorf("read events of %s up to %d: %w: %w", r.room, r.last, ErrAway, err)
+			}
 			continue
 		}
+		empty = 0
 		if messages, err = r.whole(ctx, after, messages); err != nil {
 			return err
 		}
@@ -68,9 +82,6 @@ func (l *Log) read(ctx context.Context, name string, after, last uint64, fn func
 		if err := r.give(messages, fn); err != nil {
 			return err
 		}
-	}
-	if r.torn {
-		return fmt.Errorf("read events of %s: %w", name, ErrTorn)
 	}
 	return nil
 }
@@ -108,7 +119,7 @@ func (r *reading) batch(ctx context.Context, after uint64) (all []bus.Stored, er
 		if err != nil {
 			return nil, fmt.Errorf("read events of %s: %w: %w", r.room, ErrAway, err)
 		}
-		if before, ok := sentBefore(msg); ok && before != sent {
+		if before, ok := bus.SentBefore(msg.Header); ok && before != sent {
 			return all, nil
 		}
 		sent = msg.Sequence
@@ -121,17 +132,6 @@ func (r *reading) batch(ctx context.Context, after uint64) (all []bus.Stored, er
 		all = append(all, bus.Stored{Position: msg.Sequence, At: msg.Time, Subject: msg.Subject, Header: msg.Header, Data: msg.Data})
 	}
 	return all, nil
-}
-
-// sentBefore is the position of the message that came before in the same answer, 0 for its first one, as the server says. A message
-// that has such a header of its own has the server's behind it.
-func sentBefore(msg *jetstream.RawStreamMsg) (position uint64, ok bool) {
-	said := msg.Header.Values(jetstream.LastSequenceHeader)
-	if len(said) == 0 {
-		return 0, false
-	}
-	position, err := strconv.ParseUint(said[len(said)-1], 10, 64)
-	return position, err == nil
 }
 
 // newest reads the last event from whichever replica has it. Where none has, the reading ends before it.

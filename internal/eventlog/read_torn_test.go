@@ -2,6 +2,7 @@ package eventlog_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -17,9 +18,34 @@ import (
 )
 
 // An answer of many messages loses one of them on its way, as when the connection changes servers meanwhile. Each says which one was
-// sent before it, so the reading goes on from the last one that is sure. No real server loses one on demand: this one's answers
-// are written by hand, in the form of nats-server's direct reads.
+// sent before it, so the reading goes on from the last one that is sure.
 func TestAnAnswerThatLostAMessageIsReadAgain(t *testing.T) {
+	log, asked := handwritten(t, func(try int64, from, at int) bool { return try == 1 && at == 3 || try == 2 && at == from })
+	if state := load(t, log, "hall"); state.Events() != events {
+		t.Errorf("%d events are folded, there are %d", state.Events(), events)
+	}
+	if n := asked.Load(); n != 3 {
+		t.Errorf("asked %d times, want 3: two answers had lost something", n)
+	}
+}
+
+// The leader has events, and whoever answers has none of them and goes on having none: that is an answer, not a reading without end.
+func TestAReadingOfWhatNoReplicaHasEnds(t *testing.T) {
+	log, asked := handwritten(t, func(int64, int, int) bool { return true })
+	if _, err := log.Load(t.Context(), "hall"); !errors.Is(err, eventlog.ErrAway) {
+		t.Errorf("it says %v", err)
+	}
+	if n := asked.Load(); n < 10 {
+		t.Errorf("it gave up after %d answers: a replica may lag", n)
+	}
+}
+
+const events = 5 // that the handwritten log has, all in the hall
+
+// handwritten is a log whose answers are written by hand, in the form of nats-server's direct reads: no real server loses messages on
+// demand. lost says what the answer to a try, which asked from a position on, lacks. asked counts the tries.
+func handwritten(t *testing.T, lost func(try int64, from, at int) bool) (log *eventlog.Log, asked *atomic.Int64) {
+	t.Helper()
 	ns, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, NoLog: true, NoSigs: true})
 	if err != nil {
 		t.Fatal(err)
@@ -31,10 +57,9 @@ func TestAnAnswerThatLostAMessageIsReadAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(b.Close)
-	log := eventlog.New(b, "local", "test", recordDefaults, slog.New(slog.DiscardHandler))
+	log = eventlog.New(b, "local", "test", recordDefaults, slog.New(slog.DiscardHandler))
 
-	const events = 5
-	var asked atomic.Int64
+	asked = new(atomic.Int64)
 	answer := func(m *nats.Msg, header string, body []byte) {
 		reply := &nats.Msg{Subject: m.Reply, Data: body, Header: nats.Header{}}
 		var at, before, left int
@@ -63,7 +88,7 @@ func TestAnAnswerThatLostAMessageIsReadAgain(t *testing.T) {
 			for at := ask.Seq; at <= events; at++ {
 				body, _ := json.Marshal(room.Event{Room: "hall", At: time.Now(), By: "e", Fact: room.Joined{
 					Session: fmt.Sprint("s", at), Identity: fmt.Sprint("i", at), Edge: "e"}})
-				if lost := try == 1 && at == 3 || try == 2 && at == ask.Seq; !lost {
+				if !lost(try, ask.Seq, at) {
 					answer(m, fmt.Sprint(at, before, events-at), body)
 				}
 				before = at
@@ -75,10 +100,5 @@ func TestAnAnswerThatLostAMessageIsReadAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if state := load(t, log, "hall"); state.Events() != events {
-		t.Errorf("%d events are folded, there are %d", state.Events(), events)
-	}
-	if n := asked.Load(); n != 3 {
-		t.Errorf("asked %d times, want 3: two answers had lost something", n)
-	}
+	return log, asked
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"sync"
 	"time"
@@ -26,6 +27,7 @@ const (
 	unpackers   = 4
 	regionBytes = 4 << 20         // of one direct read
 	regionWait  = 5 * time.Second // for one direct read
+	maxWaits    = 100             // for a replica to catch up, 20 ms each
 )
 
 // Snapshots reads the snapshots of all rooms. Where they don't hold everything up to a mark (there is none, some were purged, the
@@ -43,12 +45,12 @@ func (l *Log) Snapshots(ctx context.Context) (Region, error) {
 		l.logger.Warn("the snapshots are of another event stream: folding from the beginning", "region", l.region, "their", mark.Created, "stream", stand.Created)
 		return Region{}, nil
 	}
-	heads, messages, err := l.heads(ctx, mark.seq)
+	heads, messages, there, err := l.heads(ctx, mark)
 	if err != nil {
 		return Region{}, err
 	}
-	if messages < mark.Messages {
-		l.logger.Warn("snapshots are missing: folding from the beginning", "region", l.region, "messages", messages, "expected", mark.Messages)
+	if expected := max(mark.Messages, there); messages < expected {
+		l.logger.Warn("snapshots are missing: folding from the beginning", "region", l.region, "messages", messages, "expected", expected)
 		return Region{}, nil
 	}
 	rooms, err := l.restore(ctx, heads)
@@ -64,29 +66,40 @@ type packed struct {
 	parts map[int][]byte
 }
 
-// heads reads the stream of snapshots up to the mark at least. A replica that lags gives older ones; but whichever replica gives the
-// mark has all that was stored before it, and what is newer comes later and wins.
-func (l *Log) heads(ctx context.Context, mark uint64) (all map[string]*packed, messages int, err error) {
+// heads reads the whole stream of snapshots, until it has as many as there are by the word of the leader. To read up to the mark is not
+// enough: where a newer snapshot took a room's place it lies behind the mark, among those of new rooms, so a mere number would not tell
+// that it lacks. A replica that lags has them in a moment, a damaged one never: then messages stay fewer than there are.
+func (l *Log) heads(ctx context.Context, mark Mark) (all map[string]*packed, messages, there int, err error) {
 	all = map[string]*packed{}
-	for at := uint64(0); at < mark; {
-		before := at
-		if err := l.headsBehind(ctx, &at, all); err != nil {
-			return nil, 0, err
-		}
-		if at == before { // the replica has not got the mark yet
-			if err := pause(ctx, 20*time.Millisecond); err != nil {
-				return nil, 0, fmt.Errorf("read snapshots: %w: %w", ErrAway, err)
+	at := uint64(0)
+	for waits := 0; ; waits++ {
+		for before := at + 1; before != at; {
+			before = at
+			if err := l.headsBehind(ctx, &at, all); err != nil {
+				return nil, 0, 0, err
 			}
 		}
-	}
-	for name, p := range all {
-		if messages += len(p.parts); p.first != nil {
-			messages++
-		} else {
-			delete(all, name)
+		if there, err = l.countSnapshots(ctx, mark); err != nil {
+			return nil, 0, 0, err
+		}
+		messages = 0
+		for _, p := range all {
+			if messages += len(p.parts); p.first != nil {
+				messages++
+			}
+		}
+		if at >= mark.seq && messages >= there || waits == maxWaits {
+			break
+		}
+		if err := pause(ctx, 20*time.Millisecond); err != nil {
+			return nil, 0, 0, fmt.Errorf("read snapshots: %w: %w", ErrAway, err)
 		}
 	}
-	return all, messages, nil
+	maps.DeleteFunc(all, func(_ string, p *packed) bool { return p.first == nil })
+	if at < mark.seq { // what it read may be older than the mark promises
+		return nil, 0, there, nil
+	}
+	return all, messages, there, nil
 }
 
 func (l *Log) headsBehind(ctx context.Context, at *uint64, all map[string]*packed) error {

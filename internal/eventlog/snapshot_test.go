@@ -205,10 +205,10 @@ func TestRow85SnapshotsOfAnotherStreamAreNotBelieved(t *testing.T) {
 	admin := connect(t, server, bus.Admin)
 	appendAll(t, log, "hall", joins(0, 3)...)
 	snap(t, presence, "hall")
-	if n, err := presence.WriteMark(t.Context(), 3, 1); err != nil || n != 1 {
+	if n, err := presence.WriteMark(t.Context(), 3, eventlog.Written{}); err != nil || n != 1 {
 		t.Fatal(n, err)
 	}
-	if n, err := presence.WriteMark(t.Context(), 3, 2); !errors.Is(err, eventlog.ErrPurged) || n != 1 {
+	if n, err := presence.WriteMark(t.Context(), 3, eventlog.Written{Messages: 2}); !errors.Is(err, eventlog.ErrPurged) || n != 1 {
 		t.Fatal(n, err)
 	}
 	if region, err := presence.Snapshots(t.Context()); err != nil || len(region.Rooms) != 1 || region.Mark.Position != 3 {

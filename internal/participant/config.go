@@ -24,7 +24,7 @@ type Config struct {
 
 	// Hear gets what is heard, in order, on the goroutine that reads: it must not block. See Receiver.Deliver.
 	Hear func(*Incoming, Heard)
-	// Notice gets news of the room and the link, on the goroutine that reads; it may be nil and must not block.
+	// Notice gets news of the room and the link, one at a time, on goroutines that read; it may be nil and must not block.
 	Notice func(Notice)
 	Logger *slog.Logger // nil: discard
 

@@ -21,7 +21,7 @@ func (p *Participant) text(l *link, message []byte) (fatal *Error) {
 		p.answer(in)
 	case "error":
 		return p.refused(in)
-	case "ack", "resend":
+	case "ack", "resend", "closed":
 		p.track(in)
 	case "log":
 		p.logState(in.State == "away")
@@ -40,7 +40,7 @@ func (p *Participant) text(l *link, message []byte) (fatal *Error) {
 	case "skipped":
 		p.skipped(in)
 	case "playback":
-		p.played(in)
+		p.played(l, in)
 	case "token":
 		p.work.Add(1)
 		go p.refresh()
@@ -75,10 +75,13 @@ func (p *Participant) track(in *inbound) {
 		if s.id != in.Track || s.epoch != in.Epoch {
 			continue
 		}
-		if in.Type == "ack" {
+		switch in.Type {
+		case "ack":
 			s.acked(in.Seq)
-		} else {
+		case "resend":
 			s.resend(in.From)
+		case "closed":
+			s.closed(in.Acked, in.Kept)
 		}
 	}
 }

@@ -18,6 +18,18 @@ var (
 	ErrMayNotSpeak = errors.New("the right to speak in this room was taken: the track has ended")
 )
 
+// NotKeptError says that a track is over, and that Missing of its Of frames and silent seqs are in no log and no recording, nor will
+// be: the edge or the log that had taken them was lost before they were acked.
+type NotKeptError struct {
+	Track       string
+	Missing, Of int64
+}
+
+// Error implements error.
+func (e *NotKeptError) Error() string {
+	return fmt.Sprintf("track %s is over and %d of its %d frames were not kept", e.Track, e.Missing, e.Of)
+}
+
 // Error is a refusal by the edge: a code of docs/wire.md 3.4 and its words, and the code with which the socket closed
 // (0 where it stayed open).
 type Error struct {

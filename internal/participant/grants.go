@@ -1,6 +1,8 @@
 package participant
 
 import (
+	"time"
+
 	"airloom/internal/room"
 )
 
@@ -35,16 +37,37 @@ func (s Session) MaySpeak() bool {
 	return room.Settings{Speak: s.Room.Speak}.MaySpeak(s.Grants)
 }
 
-// listenAgain asks for the room's packets, which stopped when the right was taken.
+// listenAgain asks for the room's packets, which stopped when the right was taken: from the place where this listener was, if it began in the
+// past.
 func (p *Participant) listenAgain() {
-	r := &request{answer: make(chan answer, 1)} // nobody waits: packets come, or a newer word about the rights
-	if _, err := p.post(r, func(id int64) any {
-		return struct {
-			Type string `json:"type"`
-			ID   int64  `json:"id"`
-			On   bool   `json:"on"`
-		}{"listen", id, true}
-	}); err != nil {
+	p.mu.Lock()
+	from, rate := p.place(time.Now())
+	p.mu.Unlock()
+	r := &request{answer: make(chan answer, 1)}
+	_, err := p.post(r, func(id int64) any { // under mu
+		p.past.again = id
+		return listen{Type: "listen", ID: id, On: true, From: from, Rate: rate}
+	})
+	if err != nil {
 		p.log.Debug("not listening again", "err", err)
+		return
+	}
+	if from == "" {
+		return // nobody waits: packets come, or a newer word about the rights
+	}
+	p.work.Add(1)
+	go p.orLive(r)
+}
+
+// orLive listens live where the place that was asked for is not kept any more.
+func (p *Participant) orLive(r *request) {
+	defer p.work.Done()
+	select {
+	case got := <-r.answer:
+		if IsCode(got.err, "not_kept") {
+			p.noPast()
+			p.listenAgain()
+		}
+	case <-p.ctx.Done():
 	}
 }

@@ -3,6 +3,7 @@ package participant
 import (
 	"errors"
 	"testing"
+	"time"
 )
 
 // The right to speak is taken by a moderator, by the room's settings, or while the participant was away: what is published ends
@@ -49,5 +50,44 @@ func TestListeningIsAskedForAgain(t *testing.T) {
 	s.say(object{"type": "grants", "grants": object{"speak": true, "listen": true}, "by": "mod"})
 	if r := s.request("listen"); r["on"] != true {
 		t.Errorf("asked %v", r)
+	}
+}
+
+// pastAt is a playback message.
+func pastAt(state string, at time.Time, re any) object {
+	m := object{"type": "playback", "state": state, "at": at, "rate": 16, "window": object{"from": at.Add(-time.Hour), "to": at}}
+	if re != nil {
+		m["re"] = re
+	}
+	return m
+}
+
+// Who listens to the past goes on there when the right comes back, and hears nothing twice; and live where nothing is kept by then.
+func TestListeningToThePastGoesOn(t *testing.T) {
+	p, s := joinFake(t, newFakeEdge(t), Config{Listen: true, From: "start", Rate: 16})
+	at := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	takeAndGive := func() object {
+		s.say(object{"type": "grants", "grants": object{"speak": true}, "by": "mod"})
+		s.say(object{"type": "grants", "grants": object{"speak": true, "listen": true}, "by": "mod"})
+		return s.request("listen")
+	}
+	s.say(pastAt("past", at, nil))
+	s.send(pastPacket(t, 0, opusFrame(0), opusFrame(1)))
+	asked := takeAndGive()
+	if asked["on"] != true || asked["from"] != "2026-11-20T12:00:00Z" || asked["rate"] != 16.0 {
+		t.Errorf("asked %v", asked)
+	}
+	s.say(pastAt("past", at, asked["id"]))
+	s.send(pastPacket(t, 0, opusFrame(0), opusFrame(1)))
+	s.send(pastPacket(t, 2, opusFrame(2)))
+	asked = takeAndGive() // all before it has been read by now
+	p.Received(func(r *Receiver) {
+		if h := r.Tracks()[0]; h.Frames != 3 || h.Duplicates != 0 || h.Missing() != 0 {
+			t.Errorf("%d frames, %d doubled, %d missing", h.Frames, h.Duplicates, h.Missing())
+		}
+	})
+	s.say(object{"type": "error", "re": asked["id"], "code": "not_kept", "message": "not kept"})
+	if asked = s.request("listen"); asked["on"] != true || asked["from"] != nil {
+		t.Errorf("where nothing is kept it asked %v", asked)
 	}
 }

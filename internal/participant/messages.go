@@ -102,11 +102,14 @@ type inbound struct {
 	Room        json.RawMessage `json:"room"`
 	Roster      *roster         `json:"roster"`
 	Tracks      json.RawMessage `json:"tracks"`
+	Over        []string        `json:"over"`
 
 	Track  string `json:"track"`
 	Handle uint32 `json:"handle"`
 	Epoch  uint8  `json:"epoch"`
 	Seq    int64  `json:"seq"`
+	Acked  int64  `json:"acked"` // of closed, with Kept
+	Kept   int64  `json:"kept"`
 	From   int64  `json:"from"`
 	State  string `json:"state"`
 

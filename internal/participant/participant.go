@@ -31,7 +31,8 @@ type Participant struct {
 	wake   chan struct{} // has room for one: there is something to send
 
 	dialing  sync.Mutex // one attempt to get a socket at a time
-	hearing  sync.Mutex // guards receiver
+	noticing sync.Mutex // one notice at a time, though two sockets are read while the participant moves; taken before hearing and mu
+	hearing  sync.Mutex // guards receiver; taken before mu
 	receiver *Receiver
 
 	mu       sync.Mutex // guards what follows
@@ -197,6 +198,13 @@ func (p *Participant) end(err error) {
 }
 
 func (p *Participant) notice(n Notice) {
+	p.noticing.Lock()
+	defer p.noticing.Unlock()
+	p.tell(n)
+}
+
+// tell gives a notice. The caller holds noticing.
+func (p *Participant) tell(n Notice) {
 	if p.cfg.Notice != nil {
 		p.cfg.Notice(n)
 	}

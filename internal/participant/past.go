@@ -34,6 +34,7 @@ type past struct {
 	told     bool      // there is a playback
 	heard    time.Time // when a packet last came
 	asked    time.Time // when a place was asked for; zero once sound has come from there
+	again    int64     // id of the request that goes on where this listener was; 0: none
 	seek     time.Duration
 }
 
@@ -105,12 +106,25 @@ func (in *inbound) asPlayback() Playback {
 	return b
 }
 
-// played takes a playback message. The answer to a request says that what follows is from another place.
-func (p *Participant) played(in *inbound) {
+// played takes a playback message. What a socket says whose place another one has taken counts no more: its requests are asked again
+// there.
+func (p *Participant) played(l *link, in *inbound) {
+	p.noticing.Lock()
+	defer p.noticing.Unlock()
 	b := in.asPlayback()
-	p.mu.Lock()
-	p.past.playback, p.past.told = b, true
-	p.mu.Unlock()
+	if !p.takePlayback(l, in, b) {
+		return
+	}
+	if in.Re != 0 {
+		p.answer(in)
+	}
+	p.tell(Notice{Kind: Played, Playback: &b})
+}
+
+// takePlayback brings place and receiver up to a playback message. The answer to a request says that what follows is from another
+// place, unless it was asked to go on. It returns false for a socket that is not the current one; a next one becomes that before the
+// receiver is readied for it, so nothing of this one comes in between.
+func (p *Participant) takePlayback(l *link, in *inbound, b Playback) bool {
 	var described []pastTrack
 	if len(in.Tracks) > 0 {
 		if err := json.Unmarshal(in.Tracks, &described); err != nil {
@@ -118,7 +132,19 @@ func (p *Participant) played(in *inbound) {
 		}
 	}
 	p.hearing.Lock()
-	if in.Re != 0 {
+	defer p.hearing.Unlock()
+	p.mu.Lock()
+	if p.link != l {
+		p.mu.Unlock()
+		return false
+	}
+	goesOn := in.Re != 0 && in.Re == p.past.again
+	p.past.playback, p.past.told = b, true
+	p.mu.Unlock()
+	switch {
+	case goesOn:
+		p.receiver.Again()
+	case in.Re != 0:
 		p.receiver.Restart()
 	}
 	p.receiver.InPast(b.State != stateLive)
@@ -127,11 +153,7 @@ func (p *Participant) played(in *inbound) {
 			p.receiver.end(one)
 		}
 	}
-	p.hearing.Unlock()
-	if in.Re != 0 {
-		p.answer(in)
-	}
-	p.notice(Notice{Kind: Played, Playback: &b})
+	return true
 }
 
 // sounded notes that a binary message has come.

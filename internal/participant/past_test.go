@@ -1,6 +1,8 @@
 package participant
 
 import (
+	"encoding/json"
+	"sync"
 	"testing"
 	"time"
 
@@ -123,5 +125,36 @@ func TestSkippedBeginning(t *testing.T) {
 	r.Message(pastPacket(t, 10, opusFrame(10)), 0)
 	if h := r.Tracks()[0]; heard != 1 || h.Missing() != 10 || h.Frames != 1 {
 		t.Errorf("%d delivered, %d missing of %d", heard, h.Missing(), h.Frames)
+	}
+}
+
+// During a move two sockets are read: what the old one still says of the place changes nothing, and notices come one at a time.
+func TestLateWordsOfTheOldSocket(t *testing.T) {
+	states := map[string]int{}
+	p, s := joinFake(t, newFakeEdge(t), Config{Listen: true, From: "start", Notice: func(n Notice) {
+		if n.Playback != nil {
+			states[n.Playback.State]++
+		}
+	}})
+	at := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	s.say(pastAt("past", at, nil))
+	eventually(t, "it is told", func() bool { now, ok := p.Playback(); return ok && now.At.Equal(at) })
+	live, err := json.Marshal(pastAt("live", at.Add(time.Hour), nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var both sync.WaitGroup
+	both.Go(func() { p.text(&link{}, live) })
+	both.Go(func() {
+		p.text(p.current(), []byte(`{"type":"playback","state":"waiting","at":"2026-11-20T12:00:00Z"}`))
+	})
+	both.Go(func() { p.text(p.current(), []byte(`{"type":"speaking","tracks":{}}`)) })
+	both.Wait()
+	if now, _ := p.Playback(); now.State != "waiting" || !now.At.Equal(at) {
+		t.Errorf("the place is %+v", now)
+	}
+	p.Close()
+	if states["live"] != 0 || states["waiting"] != 1 {
+		t.Errorf("noticed %v", states)
 	}
 }

@@ -1,8 +1,10 @@
 package participant
 
 import (
-	"airloom/internal/outgoing"
+	"slices"
 	"time"
+
+	"airloom/internal/outgoing"
 
 	"github.com/gorilla/websocket"
 )
@@ -165,9 +167,9 @@ func (s *Speaker) follow(kept bool) {
 func (s *Speaker) nudge() {
 	s.mu.Lock()
 	from, stalled := s.out.Stalled(time.Now())
-	failed := s.err != nil
+	idle := s.err != nil || s.over
 	s.mu.Unlock()
-	if stalled && !failed && s.p.keeps() {
+	if stalled && !idle && s.p.keeps() {
 		s.resend(from)
 	}
 }
@@ -185,8 +187,9 @@ func (s *Speaker) resumed() (resumedTrack, bool) {
 	return resumedTrack{Track: s.id, Epoch: s.epoch, Acked: s.out.Acked()}, s.err == nil
 }
 
-// reattach goes on with the track on a new socket: what was sent and is not acked goes out again.
-func (s *Speaker) reattach(tracks []ownTrack) {
+// reattach goes on with the track on a new socket: what was sent and is not acked goes out again. Of a track that is over the edge will say how
+// much is kept.
+func (s *Speaker) reattach(tracks []ownTrack, over []string) {
 	for _, t := range tracks {
 		if t.Track != s.id || t.Epoch != s.epoch {
 			continue
@@ -199,9 +202,27 @@ func (s *Speaker) reattach(tracks []ownTrack) {
 		return
 	}
 	s.mu.Lock()
-	over := s.out.Ending() && s.out.Acked() == s.out.Next()-1
+	if s.over = s.endAsked && slices.Contains(over, s.id); s.over {
+		s.out.SetLogAway(false, time.Now()) // an edge that knows otherwise says so
+	}
+	lost := !s.over && !(s.out.Ending() && s.out.Acked() == s.out.Next()-1)
 	s.mu.Unlock()
-	if !over {
+	if lost {
+		s.fail(ErrTrackOver)
+	}
+}
+
+// closed takes the edge's last word on the track: no ack follows, and of all seqs so many are kept.
+func (s *Speaker) closed(acked, kept int64) {
+	s.acked(acked)
+	s.mu.Lock()
+	next := s.out.Next()
+	s.mu.Unlock()
+	switch {
+	case acked >= next-1:
+	case kept < next:
+		s.fail(&NotKeptError{Track: s.id, Missing: next - kept, Of: next})
+	default: // an edge that contradicts itself
 		s.fail(ErrTrackOver)
 	}
 }

@@ -37,6 +37,15 @@ func (p *Participant) open(ctx context.Context) (*link, error) {
 
 func (p *Participant) hello() hello {
 	p.mu.Lock()
+	speakers := p.speakers
+	p.mu.Unlock()
+	var tracks []resumedTrack
+	for _, s := range speakers { // not under mu: End asks for the room's settings under a speaker's
+		if track, ok := s.resumed(); ok {
+			tracks = append(tracks, track)
+		}
+	}
+	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.lastID++
 	h := hello{
@@ -44,13 +53,8 @@ func (p *Participant) hello() hello {
 		Listen: p.cfg.Listen, Name: p.cfg.Name, Resume: p.resume, Agent: p.cfg.Agent,
 	}
 	h.From, h.Rate = p.place(time.Now())
-	if p.resume == "" {
-		return h
-	}
-	for _, s := range p.speakers {
-		if track, ok := s.resumed(); ok {
-			h.Tracks = append(h.Tracks, track)
-		}
+	if p.resume != "" {
+		h.Tracks = tracks
 	}
 	return h
 }
@@ -86,7 +90,7 @@ func (p *Participant) adopt(l *link, w *inbound) error {
 	for _, s := range speakers {
 		s.follow(info.Keep != room.KeepNone)
 	}
-	p.adoptTracks(speakers, tracks, w.Resumed)
+	p.adoptTracks(speakers, tracks, w)
 	p.repeat(l, tracks)
 	p.kick()
 	if old != nil {
@@ -110,13 +114,13 @@ func decodeWelcome(w *inbound) (info room.Info, tracks []ownTrack, err error) {
 }
 
 // adoptTracks tells every speaker how much of its track this edge knows to be durable.
-func (p *Participant) adoptTracks(speakers []*Speaker, tracks []ownTrack, resumed bool) {
+func (p *Participant) adoptTracks(speakers []*Speaker, tracks []ownTrack, w *inbound) {
 	for _, s := range speakers {
-		if !resumed {
+		if !w.Resumed {
 			s.fail(ErrSessionLost)
 			continue
 		}
-		s.reattach(tracks)
+		s.reattach(tracks, w.Over)
 	}
 }
 

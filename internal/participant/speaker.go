@@ -36,11 +36,13 @@ type Speaker struct {
 
 	tellAcked func(seq int64)
 
-	mu      sync.Mutex
-	changed chan struct{} // closed and made anew at each change that Send or End may wait for
-	out     *outgoing.Track
-	muted   bool
-	err     error
+	mu       sync.Mutex
+	changed  chan struct{} // closed and made anew at each change that Send or End may wait for
+	out      *outgoing.Track
+	muted    bool
+	endAsked bool // all was sent, and the edge is asked to end the track
+	over     bool // it was ended on an edge that was lost with its acks; closed tells how much is kept
+	err      error
 }
 
 // Stats is how far a track is.
@@ -149,7 +151,7 @@ func (s *Speaker) Mute(ctx context.Context, muted bool) error {
 }
 
 // End waits until every frame is sent, ends the track, and waits until all is acked or ctx ends. A room that keeps
-// nothing acks nothing: there it does not wait.
+// nothing acks nothing: there it does not wait. A *NotKeptError says that some frames are missing for good.
 func (s *Speaker) End(ctx context.Context) error {
 	s.mu.Lock()
 	s.out.End()
@@ -160,18 +162,26 @@ func (s *Speaker) End(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	last := s.out.Next() - 1
+	s.endAsked = true
 	s.mu.Unlock()
 	end := trackEnd{Type: "track.end", Track: s.id, Epoch: s.epoch, Last: last}
 	_, err := s.p.request(ctx, func(id int64) any { end.ID = id; return end })
-	if err != nil && !(IsCode(err, "unknown_track") && s.Stats().Acked == last) {
+	if err != nil && !(IsCode(err, "unknown_track") && s.isOver(last)) {
 		return fmt.Errorf("end track: %w", err)
 	}
 	s.p.ended(end)
 	if err := s.wait(ctx, func() bool { return s.out.Acked() == last || !s.p.keeps() }); err != nil {
-		return fmt.Errorf("wait for the last acks: %w", err)
+		return fmt.Errorf("wait for the last acks (%d of %d frames are acked): %w", s.Stats().Acked+1, last+1, err)
 	}
 	s.p.drop(s)
 	return nil
+}
+
+// isOver says that the track ended before, and that nothing is missing or the edge will tell what is.
+func (s *Speaker) isOver(last int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.over || s.out.Acked() == last || s.err != nil
 }
 
 // Stats says how far the track is.

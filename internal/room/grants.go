@@ -73,8 +73,10 @@ func (f Granted) apply(s *State, _ *Event) {
 	if session == nil {
 		return
 	}
-	session.Grants = f.Grants
-	if f.By == ByToken {
+	if f.By == ByToken { // what a moderator took stays taken, also where the token loses it, too
 		session.Token = session.Token.Without(session.Token.Without(f.Grants))
+	} else {
+		session.Taken = session.Taken.With(session.Grants).Without(f.Grants)
 	}
+	session.Grants = f.Grants
 }

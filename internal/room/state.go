@@ -61,6 +61,7 @@ type State struct {
 type Session struct {
 	Joined          // with the rights that hold now
 	Token    Grants // what of the rights the newest token still carries, as far as the log was told
+	Taken    Grants // by a moderator who has not given it back: another token does not bring it back either
 	Since    time.Time
 	Admitted bool // false: over capacity when it joined
 	Banned   bool // a moderator had removed this identity less than BanFor before

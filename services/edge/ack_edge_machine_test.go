@@ -14,7 +14,10 @@ import (
 
 const simHandle = 7
 
-var simTrack = frame.TrackID(simHandle)
+var (
+	simTrack    = frame.TrackID(simHandle)
+	simSettings = room.Settings{Keep: room.KeepRecord, Speak: room.SpeakGranted}
+)
 
 // simEdge is the part of an edge that acks: the real outbox, track, session, hub's lease and fold, without sockets and NATS.
 type simEdge struct {
@@ -36,7 +39,7 @@ type simEdge struct {
 
 func newSimEdge(w *simLog, name string, perTrack int, bug string) *simEdge {
 	e := &Edge{
-		cfg: Config{Region: region}, id: name, bus: &bus.Bus{}, log: eventlog.New(nil, region, name, defaults, logger()), logger: logger(),
+		cfg: Config{Region: region}, id: name, bus: &bus.Bus{}, log: eventlog.New(nil, region, name, simSettings, logger()), logger: logger(),
 		metrics: simMetrics, limits: defaultLimits(), writers: &writers{}, hubs: map[string]*hub{}, tracks: map[*track]struct{}{},
 		refolds: make(chan *hub, 1),
 	}
@@ -50,9 +53,10 @@ func newSimEdge(w *simLog, name string, perTrack int, bug string) *simEdge {
 		e.limits.lease = 1000 * time.Hour
 	}
 	s.hub = &hub{
-		edge: e, name: "hall", state: e.log.NewState("hall"), moved: make(chan struct{}),
+		edge: e, name: "hall", state: e.log.NewState("hall"), moved: make(chan struct{}), ready: make(chan struct{}),
 		sessions: map[string]*session{}, leased: map[*track]struct{}{},
 	}
+	close(s.hub.ready)
 	s.hub.renewing.Store(true) // the world asks the leader for it
 	e.hubs["hall"] = s.hub
 	w.Every(40*time.Millisecond, func() bool { s.deliver(func() { e.tickTracks(nanotime()) }); return !s.dead })
@@ -108,7 +112,7 @@ func (s *simEdge) renew() {
 			}
 			s.deliver(func() {
 				if s.hub.compare(last, s.behind(s.hub.whole)) {
-					s.hub.agree(asked, last)
+					s.missedClosing(s.hub.agree(asked, last))
 					return
 				}
 				s.w.After(s.w.Between(50*time.Millisecond, 2*time.Second), func() { s.deliver(s.refold) })
@@ -153,7 +157,7 @@ func (s *simEdge) hears(e *room.Event) {
 	case room.Left:
 		s.let()
 	case room.TrackClosed:
-		s.e.outbox.closed(f.Track, f.Through)
+		s.settle(s.hub.closed(f.Track, f.Through))
 	}
 }
 
@@ -271,6 +275,7 @@ func (s *simEdge) bounds() {
 	switch age := time.Duration(nanotime() - oldest); {
 	case age > 2*time.Second && !o.away:
 		s.w.Fail("edge %s has a pack that waits for %v and does not say that the log is away", s.e.id, age)
+	case o.away && s.w.ended: // who has no track is told when it starts one
 	case s.socket != nil && s.socket.open && s.socket.welcomed && (s.said[s.socket.conn] == "away") != o.away:
 		s.w.Fail("edge %s: the log is away: %v, and its socket was told %q", s.e.id, o.away, s.said[s.socket.conn])
 	}

@@ -34,8 +34,11 @@ type simLog struct {
 	frame.Packet
 
 	events  []*room.Event
-	over    bool
+	over    bool   // the session
+	ended   bool   // the track
 	through uint64 // with closed
+	hasty   bool   // it ended before all was acked
+	newest  uint32 // seq
 	closed  bool
 	edges   []*simEdge
 	bug     string
@@ -86,6 +89,7 @@ func (l *simLog) take(e *simEdge, msg *nats.Msg) {
 			l.Fail("the log was given what is no packet: %v", err)
 		}
 		for seq := l.Seq; seq <= l.Last(); seq++ {
+			l.newest = max(l.newest, seq)
 			if l.at[seq] == 0 {
 				l.at[seq] = l.last
 			}
@@ -117,6 +121,9 @@ func (l *simLog) append(by string, fact room.Fact) {
 func (l *simLog) expire() {
 	l.over = true
 	l.append("presence", room.Left{Session: "s", Reason: room.Timeout})
+	if l.ended {
+		return // it is being closed
+	}
 	l.After(l.Upto(time.Second)+room.Grace, func() { // it has seen the end, and has waited
 		through := l.last
 		l.After(l.Upto(l.Upto(8*time.Second)), func() { // it may freeze between asking and appending

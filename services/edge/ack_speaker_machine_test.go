@@ -18,6 +18,7 @@ type simSpeaker struct {
 	gaps     []room.GapDeclared // that no edge has answered
 	logAways int
 	over     bool
+	end      simEnd
 	buf      []byte
 }
 
@@ -25,6 +26,7 @@ type simSpeaker struct {
 type simMessage struct {
 	Type, State string
 	Seq, From   int64
+	Acked, Kept int64 // of closed
 }
 
 // simSocket is a connection: in order, nothing lost while it stands, and what is on its way when it breaks may still arrive.
@@ -129,11 +131,16 @@ func (s *simSocket) hello(said []resumeTrack) {
 		old.cut(false)
 	}
 	s.edge.socket = s
+	t := session.trackByHandle(simHandle)
+	if t == nil {
+		s.helloOver(session, said[0])
+		return
+	}
 	away := s.edge.e.outbox.isAway()
-	if away {
+	if session.unkept = away; away {
 		s.edge.said[s.conn] = "away"
 	}
-	_, acked := session.trackByHandle(simHandle).ackedNow()
+	_, acked := t.ackedNow()
 	s.edge.told[s.conn] = acked
 	s.downDo(func() {
 		s.welcomed, s.sp.tries = true, 0
@@ -145,6 +152,7 @@ func (s *simSocket) hello(said []resumeTrack) {
 		for _, gap := range s.sp.gaps {
 			s.declare(gap)
 		}
+		s.sp.askEnd()
 	})
 }
 
@@ -156,6 +164,8 @@ func (sp *simSpeaker) read(m simMessage) {
 		sp.out.Ack(m.Seq, now)
 	case "resend":
 		sp.resend(m.From)
+	case "closed":
+		sp.closed(m)
 	case "log":
 		if m.State == "away" {
 			sp.logAways++
@@ -186,6 +196,9 @@ func (s *simSocket) declare(gap room.GapDeclared) {
 			return // asked again on the next socket
 		}
 		t := session.trackByHandle(simHandle)
+		if t == nil {
+			return // it is over
+		}
 		s.sp.w.gaps.Add(gap.From, gap.To)
 		s.sp.w.append(s.edge.e.id, gap)
 		t.declare(0, gap.From, gap.To)
@@ -209,6 +222,7 @@ func (sp *simSpeaker) pump() {
 			message = sp.out.Backlog(sp.buf[:0], 200)
 		}
 		if len(message) == 0 {
+			sp.askEnd()
 			return
 		}
 		message = append([]byte(nil), message...)
@@ -232,7 +246,7 @@ func (s *simSocket) packets(message []byte) {
 		if r := session.take(&p, nanotime()); r != nil {
 			s.sp.w.Fail("an honest speaker is refused: %s: %s", r.code, r.text)
 		}
-		if s.sp.w.bug == "acks early" {
+		if s.sp.w.bug == "acks early" && session.trackByHandle(p.Handle) != nil {
 			session.trackByHandle(p.Handle).durable(p.Epoch, p.Seq, p.Last())
 		}
 	}

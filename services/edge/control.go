@@ -51,7 +51,7 @@ func (s *socket) control(b []byte) {
 			s.conn.send(text(pongMessage{Type: "pong", Re: r.ID, T: r.T, UnixUS: time.Now().UnixMicro()}))
 		})
 	default:
-		if s.session.Load().requests.begin(head.ID, s) {
+		if s.session.Load().requests.begin(head.ID, s, head.Type == "listen") {
 			s.dispatch(head.Type, head.ID, b)
 		}
 	}
@@ -126,6 +126,9 @@ func (s *socket) done(id uint64, err error) {
 	if err == nil || errors.Is(err, room.ErrNothingToDo) {
 		s.ok(id)
 		return
+	}
+	if errors.Is(err, errElsewhere) {
+		return // this socket is closed
 	}
 	r := asRefusal(err)
 	if isAway(err) {

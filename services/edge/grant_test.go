@@ -100,6 +100,7 @@ func TestListeningIsTakenAndGiven(t *testing.T) {
 	s.say(1, 5)
 	until(t, "others hear on", func() bool { return len(s.listener.heard()) == 6 })
 	deaf.refused("forbidden", "listen", fields{"on": true})
+	deaf.must("ok", "listen", fields{"on": false}) // who has not the right may always stop
 	if n := len(deaf.heard()); n != 1 {
 		t.Errorf("%d frames heard", n)
 	}

@@ -171,7 +171,7 @@ func (h *hub) react(e *room.Event, touches []string) {
 	case room.Created, room.Changed, room.Opened:
 		h.allowAll()
 	case room.TrackClosed:
-		h.edge.outbox.closed(f.Track, f.Through)
+		h.settleSoon(h.closed(f.Track, f.Through))
 	case room.Closed:
 		for id := range h.sessions {
 			h.edge.leave(h, id, room.RoomClosed)

@@ -210,21 +210,26 @@ func (s *socket) welcome(session *session, r *helloRequest, resumed bool) error 
 	claims := session.claims
 	session.mu.Unlock()
 	roster := h.fullRoster()
+	over := h.overSince(session, resumed, r.Tracks)
 	s.answer(r.ID, welcomeMessage{
 		Type: "welcome", Re: r.ID, Protocol: protocolVersion, Session: session.id, Identity: session.identity, Name: session.name,
 		Resume: session.resume, Resumed: resumed, Grants: session.grants(), Expires: claims.Expires.Unix(),
 		Edge: h.edge.id, Region: h.edge.cfg.Region, UnixUS: time.Now().UnixMicro(),
-		Room: h.state.Info(), Roster: roster[0], Tracks: own,
+		Room: h.state.Info(), Roster: roster[0], Tracks: own, Over: idsOf(over),
 	})
 	for _, more := range roster[1:] {
 		s.conn.send(text(more))
 	}
 	h.conns[s.conn] = struct{}{}
+	if len(over) > 0 {
+		h.tellOver(over)
+		h.edge.background(func(context.Context) { h.renewSoon(true) })
+	}
 	if len(h.speaking) > 0 {
 		s.conn.send(text(h.speakingNow()))
 	}
 	if s.edge.outbox.isAway() && len(own) > 0 {
-		s.conn.send(text(logMessage{Type: "log", State: "away"}))
+		session.tellLog(true)
 	}
 	return nil
 }

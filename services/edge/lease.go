@@ -86,38 +86,45 @@ func (h *hub) renew(ctx context.Context) {
 	}
 	switch err := h.prove(ctx, last); {
 	case err == nil:
-		h.agree(asked, last)
+		h.closingMissed(ctx, h.agree(asked, last))
 	case errors.Is(err, errMissed) && h.edge.ctx.Err() == nil:
 		h.edge.refoldSoon(h)
 	}
 }
 
-// agree extends the leases of the tracks that the fold, which has all that the leader had when it was asked, knows as open. Of those that
-// are over it forgets what the log has closed; what is not closed yet goes on waiting for that.
-func (h *hub) agree(asked moment, last uint64) {
+// agree extends the leases of the tracks that the fold, which has all that the leader had when it was asked, knows as open. Those that
+// are over wait for their closing; it gives the ones that are closed, as this was missed, or that no recorder will close.
+func (h *hub) agree(asked moment, last uint64) (closed []string) {
 	h.mu.Lock()
 	if h.folding || h.broken != nil || h.whole < last || !asked.within(h.edge.limits.lease) {
 		h.mu.Unlock()
-		return
+		return nil
 	}
 	var open []*track
 	for t := range h.leased {
 		known := h.state.Tracks[t.id]
+		if known != nil && t.isOver(known) && !h.edge.outbox.has(t) {
+			delete(h.leased, t)
+			continue
+		}
 		switch {
 		case known != nil && !known.Ended:
 			t.known.Store(&asked)
 			open = append(open, t)
-		case known == nil, known.Closed: // that it happened was missed, and with it up to where
-			h.edge.outbox.closed(t.id, 0)
-		}
-		if t.isEnded() && !h.edge.outbox.has(t) {
-			delete(h.leased, t)
+		case known == nil, known.Closed, !h.recorded() && t.isEnded() && !h.edge.outbox.has(t):
+			closed = append(closed, t.id)
 		}
 	}
 	h.mu.Unlock()
 	for _, t := range open {
 		h.edge.outbox.release(t)
 	}
+	return closed
+}
+
+// recorded says that a recorder closes the room's tracks when they are over. The caller holds mu.
+func (h *hub) recorded() bool {
+	return h.state.Settings.Keep == room.KeepRecord || h.state.Recording != ""
 }
 
 func (t *track) isEnded() bool {

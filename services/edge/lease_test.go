@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"airloom/internal/frame"
 	"airloom/internal/room"
 	"airloom/internal/subject"
 )
@@ -130,6 +131,27 @@ func TestHeldPacksAreGivenUp(t *testing.T) {
 	if s.outbox.bytes != 0 || s.outbox.flight != 0 || len(s.outbox.perTrk)+len(s.outbox.held) != 0 {
 		t.Errorf("%d bytes, %d under way, of %d tracks", s.outbox.bytes, s.outbox.flight, len(s.outbox.perTrk))
 	}
+}
+
+// An edge that gave up what it held, and then hears of the room after all, asks for it again: else the track's acks would stand still
+// for as long as it goes on.
+func TestWhatWasGivenUpIsAskedForAgain(t *testing.T) {
+	t.Parallel()
+	s := frozenStage(t)
+	tr := s.leaseOf()
+	until(t, "the first lease", tr.leased)
+	until(t, "the lease is over", func() bool { return !tr.leased() })
+	s.say(0, 9)
+	until(t, "held", func() bool { return s.heldPacks() == 1 })
+	s.outbox.retry(nanotime() + int64(heldMost) + int64(time.Second))
+	asked := s.speaker.findType("resend")
+	if asked.Track != tr.id || asked.From != 0 {
+		t.Fatalf("asked for %+v", asked)
+	}
+	s.speaker.sendAudio(audio(t, s.track.Handle, 0, 0, 10, frame.Backlog))
+	until(t, "held again", func() bool { return s.heldPacks() == 1 })
+	s.hub("hall").renewSoon(false)
+	s.speaker.waitAck(tr.id, 0, 9)
 }
 
 // An edge leases for less than recorders wait, or its acks prove nothing.

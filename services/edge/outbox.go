@@ -35,6 +35,7 @@ type pack struct {
 	wait        time.Duration
 	position    uint64 // where the log has it, by the PubAck; 0: not known to be stored
 	storedAt    int64  // monotonic ns of that PubAck
+	behind      uint64 // a position that the log had given away before the pack was made
 }
 
 // underWay says that the log has been given the pack and has not answered.
@@ -51,6 +52,7 @@ type outbox struct {
 
 	mu      sync.Mutex // guards all below
 	next    uint64
+	newest  uint64 // position of a PubAck
 	waiting map[uint64]*pack
 	perTrk  map[*track]int
 	held    map[*track]int // packs that are stored and not acked: see lease.go
@@ -76,7 +78,7 @@ func (o *outbox) add(p *pack) bool {
 		return false
 	}
 	o.next++
-	p.id, p.wait = o.next, resendFirst
+	p.id, p.wait, p.behind = o.next, resendFirst, o.newest
 	o.waiting[p.id] = p
 	o.perTrk[p.track]++
 	o.bytes += len(p.data)

@@ -25,6 +25,7 @@ func (o *outbox) answer(msg *nats.Msg) {
 	}
 	now := nanotime()
 	o.mu.Lock()
+	o.newest = max(o.newest, position)
 	p := o.waiting[id]
 	if p == nil || p.position != 0 {
 		o.mu.Unlock()
@@ -56,17 +57,19 @@ func (o *outbox) hold(p *pack, position uint64, now int64) {
 }
 
 // giveUpHeld forgets, unacked, what has been held for too long: its room has not been heard of, and it may never count.
-// The caller holds mu.
-func (o *outbox) giveUpHeld(now int64) {
+// It gives what it forgot, for the speaker to be asked for it again, should the room be heard of after all. The caller holds mu.
+func (o *outbox) giveUpHeld(now int64) (given []*pack) {
 	if len(o.held) == 0 {
-		return
+		return nil
 	}
 	for _, p := range o.waiting {
 		if p.position != 0 && now-p.storedAt > int64(heldMost) {
 			o.forget(p)
 			o.metrics.drop("never_acked")
+			given = append(given, p)
 		}
 	}
+	return given
 }
 
 // release acks what is held of a track that has a lease again.
@@ -79,29 +82,6 @@ func (o *outbox) release(t *track) {
 				o.forget(p)
 				counts = append(counts, p)
 			}
-		}
-	}
-	o.mu.Unlock()
-	now := nanotime()
-	for _, p := range counts {
-		o.durable(p, now)
-	}
-}
-
-// closed acks what the log has of a track up to a position and forgets, unacked, the rest: the track is closed, and no recording
-// counts what lies behind that.
-func (o *outbox) closed(track string, through uint64) {
-	o.mu.Lock()
-	var counts []*pack
-	for _, p := range o.waiting {
-		if p.track.id != track {
-			continue
-		}
-		o.forget(p)
-		if p.position != 0 && p.position <= through {
-			counts = append(counts, p)
-		} else {
-			o.metrics.drop("track_closed")
 		}
 	}
 	o.mu.Unlock()

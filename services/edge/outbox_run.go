@@ -62,7 +62,7 @@ func (o *outbox) hear() (stop func(), err error) {
 // retry sends what is due, oldest first, and notices when the log goes away and comes back.
 func (o *outbox) retry(now int64) {
 	o.mu.Lock()
-	o.giveUpHeld(now)
+	given := o.giveUpHeld(now)
 	var due []*pack
 	oldest := now
 	for _, p := range o.waiting {
@@ -72,7 +72,7 @@ func (o *outbox) retry(now int64) {
 		}
 	}
 	slices.SortFunc(due, func(a, b *pack) int { return int(int64(a.id) - int64(b.id)) })
-	due = due[:min(len(due), outboxWindow)]
+	due = o.window(due)
 	for _, p := range due {
 		if p.sent == 0 {
 			o.flight++
@@ -84,12 +84,28 @@ func (o *outbox) retry(now int64) {
 	}
 	away, changed := o.judge(now, oldest)
 	o.mu.Unlock()
+	for _, p := range given {
+		p.track.lose(p.epoch, p.first)
+	}
 	for _, p := range due {
 		o.send(p)
 	}
 	if changed {
 		o.tell(away)
 	}
+}
+
+// window keeps, of what is due, as much as may be sent at once; a pack that was never sent waits until fewer are under way. The caller holds
+// mu.
+func (o *outbox) window(due []*pack) []*pack {
+	room := outboxWindow - o.flight
+	due = slices.DeleteFunc(due, func(p *pack) bool {
+		if p.sent == 0 {
+			room--
+		}
+		return p.sent == 0 && room < 0
+	})
+	return due[:min(len(due), outboxWindow)]
 }
 
 // judge says whether the log is away, given when the oldest pack was born that waits. The caller holds mu.

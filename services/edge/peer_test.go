@@ -52,10 +52,13 @@ type inMessage struct {
 	Room      json.RawMessage `json:"room"`
 	Roster    *rosterMessage  `json:"roster"`
 	Tracks    json.RawMessage `json:"tracks"`
+	Over      []string        `json:"over"`
 	Track     string          `json:"track"`
 	Handle    uint32          `json:"handle"`
 	Epoch     uint8           `json:"epoch"`
 	Seq       int64           `json:"seq"`
+	Acked     int64           `json:"acked"`
+	Kept      int64           `json:"kept"`
 	From      fromField       `json:"from"`
 	State     string          `json:"state"`
 	Code      string          `json:"code"`

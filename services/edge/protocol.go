@@ -105,6 +105,7 @@ type (
 		Room     room.Info     `json:"room"`
 		Roster   rosterMessage `json:"roster"`
 		Tracks   []ownTrack    `json:"tracks"`
+		Over     []string      `json:"over,omitempty"`
 	}
 	ownTrack struct {
 		Track  string `json:"track"`
@@ -136,6 +137,13 @@ type (
 		Track string `json:"track"`
 		Epoch uint8  `json:"epoch"`
 		Seq   uint32 `json:"seq"`
+	}
+	closedMessage struct {
+		Type  string `json:"type"`
+		Track string `json:"track"`
+		Epoch uint8  `json:"epoch"`
+		Acked int64  `json:"acked"`
+		Kept  uint64 `json:"kept"`
 	}
 	resendMessage struct {
 		Type  string `json:"type"`

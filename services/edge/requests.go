@@ -25,10 +25,12 @@ type answered struct {
 	id    uint64
 	frame []byte    // nil: still being worked on
 	to    []*socket // that wait for it
+	by    *socket   // the one it is about; nil where it is about the session
 }
 
-// begin says whether a request is new; otherwise its answer goes to s, now or when it is there.
-func (q *requests) begin(id uint64, s *socket) (fresh bool) {
+// begin says whether a request is new; otherwise its answer goes to s, now or when it is there. One that is about the socket alone
+// (listen) is new on each.
+func (q *requests) begin(id uint64, s *socket, alone bool) (fresh bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for i := range q.answers {
@@ -36,6 +38,9 @@ func (q *requests) begin(id uint64, s *socket) (fresh bool) {
 		switch {
 		case a.id != id:
 			continue
+		case alone && a.by != s:
+			*a = answered{id: id, to: []*socket{s}, by: s}
+			return true
 		case a.frame != nil:
 			s.conn.send(a.frame)
 		case len(a.to) < maxWaiters:
@@ -48,6 +53,9 @@ func (q *requests) begin(id uint64, s *socket) (fresh bool) {
 		q.next = len(q.answers) - 1
 	}
 	q.answers[q.next] = answered{id: id, to: []*socket{s}}
+	if alone {
+		q.answers[q.next].by = s
+	}
 	q.next = (q.next + 1) % maxAnswers
 	return true
 }
@@ -65,7 +73,7 @@ func (q *requests) finishFor(id uint64, frame []byte, but *socket) bool {
 	defer q.mu.Unlock()
 	for i := range q.answers {
 		a := &q.answers[i]
-		if a.id != id || a.frame != nil {
+		if a.id != id || a.frame != nil || a.by != nil && but != nil && a.by != but { // the last: it is asked anew on another socket
 			continue
 		}
 		for _, waiting := range a.to {

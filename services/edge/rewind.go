@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"math"
 	"strings"
 	"time"
 
@@ -26,6 +27,19 @@ const (
 	fromTime
 )
 
+// Places are counted in ns since 1970. Others are none at which a log has anything, and some could not even be told: JSON has no year 10000.
+var firstPlace, lastPlace = time.Unix(0, 0).UTC(), time.Unix(0, math.MaxInt64).UTC()
+
+func placeAt(at time.Time) place {
+	switch at = at.UTC(); {
+	case at.Before(firstPlace):
+		at = firstPlace
+	case at.After(lastPlace):
+		at = lastPlace
+	}
+	return place{kind: fromTime, at: at}
+}
+
 // parsePlace reads a `from` of docs/wire.md section 4.
 func parsePlace(s string, now time.Time) (place, *refusal) {
 	switch {
@@ -35,11 +49,11 @@ func parsePlace(s string, now time.Time) (place, *refusal) {
 		return place{kind: fromStart}, nil
 	case strings.HasPrefix(s, "-"):
 		if back, err := time.ParseDuration(s); err == nil && back <= 0 {
-			return place{kind: fromTime, at: now.Add(back)}, nil
+			return placeAt(now.Add(back)), nil
 		}
 	default:
 		if at, err := time.Parse(time.RFC3339Nano, s); err == nil {
-			return place{kind: fromTime, at: at}, nil
+			return placeAt(at), nil
 		}
 	}
 	return place{}, strike("bad_message", "from is %.40q: use live, start, a duration back from now (-30s) or a time (RFC 3339)", s)

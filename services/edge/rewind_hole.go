@@ -2,7 +2,6 @@ package edge
 
 import (
 	"context"
-	"time"
 )
 
 // bridge is for a lane whose next piece does not join: it looks ahead in the log for what lies before it, then reads again what
@@ -14,8 +13,7 @@ func (p *player) bridge(ctx context.Context, l *lane, now int64) {
 	}
 	full := p.order.bytes >= p.most()
 	over := len(p.unfed) > 0 && p.unfed[0].at > w.place+int64(lookAhead)
-	old := time.Now().UnixNano()-w.at >= int64(p.hub.edge.limits.hole)
-	if !full && !over && (p.failed || p.head && !old && !p.declared(l)) {
+	if !full && !over && (p.failed || p.head && !p.old(w, now) && !p.declared(l)) {
 		l.parked = true
 		return
 	}
@@ -37,6 +35,13 @@ func (p *player) bridge(ctx context.Context, l *lane, now int64) {
 		p.skipped(h)
 	}
 	l.skip()
+}
+
+// old says that what lies behind a hole is in the log for so long that nobody fills the hole any more: the log has gone on for so long by
+// its own clock, or this edge has known of it for so long by its own. The one clock is never held against the other.
+func (p *player) old(w entry, now int64) bool {
+	patience := int64(p.hub.edge.limits.hole)
+	return p.fed-w.at >= patience || now-w.came >= patience
 }
 
 // takeIn puts what was found again in order; false where it brought nothing nearer.

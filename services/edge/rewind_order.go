@@ -15,6 +15,8 @@ type order struct {
 	busy  map[*lane]struct{} // those with something that waits
 	bytes int                // that wait
 	late  int64              // pieces whose place had been passed
+
+	live func() map[string]bool // tracks of which the room's ring has something; nil: there is no ring
 }
 
 // lane is one track.
@@ -24,7 +26,7 @@ type lane struct {
 	epoch    uint8  // what is given next
 	next     uint64 // seq
 	position uint64 // in the log, of what was given last
-	newest   int64  // when the log took the newest piece of it
+	newest   int64  // when the log took the newest piece of it, or when it was first heard of
 	waits    []entry
 
 	// Of the owner.
@@ -50,13 +52,21 @@ const (
 	laneOver = time.Hour // of the log without a piece: the track is over, or begins anew
 )
 
-// forget drops lanes of tracks that are long over, when there are many.
+// forget drops lanes of tracks that are long over, when there are many. What the room's ring still names is not over: it would be given
+// anew.
 func (o *order) forget(at int64) {
 	if len(o.lanes) <= maxLanes {
 		return
 	}
+	var live map[string]bool
 	for track, l := range o.lanes {
-		if len(l.waits) == 0 && at-l.newest > int64(laneOver) {
+		if len(l.waits) > 0 || at-l.newest <= int64(laneOver) {
+			continue
+		}
+		if live == nil && o.live != nil {
+			live = o.live()
+		}
+		if !live[track] {
 			delete(o.lanes, track)
 		}
 	}
@@ -66,7 +76,7 @@ func (o *order) lane(track string, at int64) *lane {
 	l := o.lanes[track]
 	if l == nil {
 		o.forget(at)
-		l = &lane{track: track}
+		l = &lane{track: track, newest: at}
 		o.lanes[track] = l
 	}
 	return l
@@ -102,9 +112,17 @@ func (o *order) add(p *piece) *lane {
 	return l
 }
 
-// begin says where a track is taken up: from its epoch's first seq if that began late enough, else from p on.
+// begin says where a track is taken up: from its epoch's first seq if that began late enough, else from p on, with what was sent again
+// right before it of the time that is wanted: its speaker had no edge then.
 func (o *order) begin(l *lane, p *piece) {
 	l.begun, l.epoch, l.next = true, p.epoch, uint64(p.first)
+	for i := len(l.waits) - 1; i >= 0; i-- {
+		w := l.waits[i]
+		wanted := p.at-(int64(p.first)-int64(w.first))*p.seqLasts() >= o.began
+		if wanted && w.epoch == p.epoch && uint64(w.first) < l.next && uint64(w.last)+1 >= l.next {
+			l.next = uint64(w.first)
+		}
+	}
 	if p.at-int64(p.first)*p.seqLasts() >= o.began {
 		l.next = 0
 	}

@@ -118,6 +118,58 @@ func TestOrderBeginsInTheMiddle(t *testing.T) {
 	}
 }
 
+// Where a listener begins while a speaker had no edge, it hears what was said from there on, though all of it was sent again; what was said
+// before is not wanted.
+func TestOrderBeginsWhereNobodyWasLive(t *testing.T) {
+	const handle = 7
+	track := frame.TrackID(handle)
+	at := time.Unix(1_000_000, 0)
+	o := newOrder(at.Add(-preroll).UnixNano())
+	back := at.Add(10 * time.Second) // the speaker has had no edge for 20 s, 1000 seqs
+	for i := range uint32(20) {
+		for _, p := range logged(t, track, uint64(i+1), back, audio(t, handle, 0, 50_000+50*i, 50, frame.Backlog)) {
+			o.add(p)
+		}
+	}
+	for _, p := range logged(t, track, 21, back, audio(t, handle, 0, 51_000, 10, 0)) {
+		o.add(p)
+	}
+	l := o.first()
+	if first := l.waits[0].first; !l.joins() || first != 50_250 { // 15 s before it was back
+		t.Errorf("it begins with seq %d, joins %v", first, l.joins())
+	}
+}
+
+// Of many tracks those that are long over are forgotten, but none that the room's ring still names: it would be given anew.
+func TestOrderForgetsNoLiveTrack(t *testing.T) {
+	ring := newRing()
+	long, today := time.Unix(1_000_000, 0), time.Unix(1_000_000, 0).Add(2*laneOver)
+	o := newOrder(0)
+	o.live = ring.tracks
+	add := func(handle uint32, at time.Time) {
+		for _, p := range logged(t, frame.TrackID(handle), uint64(handle), at, audio(t, handle, 0, 0, 10, 0)) {
+			o.take(o.add(p))
+		}
+	}
+	for handle := range uint32(maxLanes + 1) {
+		add(handle+1, long)
+	}
+	heard := frame.TrackID(9)
+	ring.put(&slot{track: heard, last: 9})
+	of := frame.TrackID(5_000_000)
+	o.lane(of, today.UnixNano()).begun = true // heard in the ring alone
+	add(4_000_000, today)
+	if l := o.lanes[heard]; l == nil || l.next != 10 {
+		t.Errorf("what the ring still has is forgotten: %+v", l)
+	}
+	if l := o.lanes[of]; l == nil || !l.begun {
+		t.Errorf("what came from the ring is forgotten: %+v", l)
+	}
+	if len(o.lanes) != 3 {
+		t.Errorf("%d tracks are remembered", len(o.lanes))
+	}
+}
+
 // A message to a listener has at most 8 KiB, whatever the bit rate of the packs.
 func TestPiecesFitAMessage(t *testing.T) {
 	var frames [][]byte

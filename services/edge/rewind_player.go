@@ -177,8 +177,20 @@ func (p *player) give(ctx context.Context, now int64) {
 		}
 	}
 	if p.room() <= 2 { // the socket is slower than the rate: what it did not take is not owed to it
-		p.horizon = min(p.horizon, p.order.earliest()+int64(firstFor))
+		p.horizon = min(p.horizon, p.upcoming()+int64(firstFor))
 	}
+}
+
+// upcoming is the place of what is given next.
+func (p *player) upcoming() int64 {
+	next := p.order.earliest()
+	if len(p.unfed) > 0 {
+		next = min(next, p.unfed[0].at)
+	}
+	if next == math.MaxInt64 { // it is not read yet
+		next = p.horizon
+	}
+	return max(next, p.from)
 }
 
 // jump leaves out a stretch in which the log has nothing, for a listener who wants to come to the live edge. It returns false where

@@ -12,6 +12,7 @@ const (
 	awaitMost = 60 * time.Second // a packet that was heard live is waited for in the log: outboxes hold 40 s
 	settled   = 2 * time.Second  // after which what the log had is in the room's ring too, or was never heard live
 	ringFresh = time.Second      // a slot of the room's ring so old may be gone soon
+	apart     = 10 * time.Second // the clocks of edge and log may be so far apart
 )
 
 // reach is how far a track has been given.
@@ -77,8 +78,8 @@ func (p *player) before(s *slot, wall, now int64) bool {
 	return wall-(now-s.at) < p.from || p.from == 0 && !s.kept
 }
 
-// recent says that the log took a lane's newest piece so lately that the room's ring may still get it.
-func (p *player) recent(l *lane, wall int64) bool { return wall-l.newest < int64(ringSpan) }
+// recent says that the log may have taken a lane's newest piece so lately that the room's ring still gets it.
+func (p *player) recent(l *lane, wall int64) bool { return wall-l.newest < int64(ringSpan+apart) }
 
 // giveRing gives what the room's ring has up to head and the log has not; false where the private ring is full.
 func (p *player) giveRing(head uint64, wall, now int64) bool {

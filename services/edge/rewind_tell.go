@@ -2,10 +2,8 @@ package edge
 
 import (
 	"context"
-	"errors"
 	"time"
 
-	"airloom/internal/frame"
 	"airloom/internal/room"
 )
 
@@ -66,6 +64,7 @@ func (p *player) settle(known windowKnown, now time.Time) {
 		oldest = *known.From
 	}
 	p.order = newOrder(at.Add(-preroll).UnixNano())
+	p.order.live = p.hub.ring.tracks
 	switch {
 	case p.where.kind == fromTime && at.After(now):
 		p.where.kind, p.clamped = fromLive, "after_window"
@@ -179,35 +178,4 @@ func (p *player) introduce(l *lane) {
 func (t *pastTrack) fill(f room.TrackStarted) {
 	t.Handle, t.Name, t.Label, t.Channels, t.FrameMS, t.Epoch, t.Session = f.Handle, f.Name, f.Label, f.Channels, f.FrameMS, f.Epoch, f.Session
 	t.Clock = f.Clock
-}
-
-// describe asks the log for what the fold has forgotten of a track: sound is not kept waiting for names for long.
-func (h *hub) describe(t *pastTrack) {
-	t.Handle, _ = frame.ParseTrackID(t.Track)
-	if t.Participant != "" {
-		return
-	}
-	ctx, cancel := context.WithTimeout(h.edge.ctx, readWithin)
-	defer cancel()
-	first := func(kind, id string) room.Fact {
-		e, err := h.edge.log.First(ctx, h.name, kind, id)
-		if err != nil {
-			if !errors.Is(err, context.Canceled) {
-				h.edge.logger.Warn("a track of the past has no name", "room", h.name, "track", t.Track, "error", err)
-			}
-			return nil
-		}
-		return e.Fact
-	}
-	if t.Session == "" {
-		if started, ok := first("track", t.Track).(room.TrackStarted); ok {
-			t.fill(started)
-		}
-	}
-	if t.Session == "" {
-		return
-	}
-	if joined, ok := first("session", t.Session).(room.Joined); ok {
-		t.Identity, t.Participant = joined.Identity, joined.Name
-	}
 }

@@ -90,3 +90,15 @@ func (r *ring) oldest() uint64 {
 	}
 	return head - n
 }
+
+// tracks are those of which it has something.
+func (r *ring) tracks() map[string]bool {
+	all := map[string]bool{}
+	head := r.head.Load()
+	for i := r.oldest(); i < head; i++ {
+		if s := r.get(i); s != nil {
+			all[s.track] = true
+		}
+	}
+	return all
+}

@@ -39,6 +39,7 @@ type session struct {
 	tracks map[uint32]*track
 	claims auth.Claims
 	warned bool // that the token is about to end
+	unkept bool // it was told that the log is away, and not yet that it is back
 	over   bool
 	why    *refusal    // with over: what a socket is told that comes too late
 	lost   *time.Timer // runs while there is no socket
@@ -257,33 +258,10 @@ func (s *session) tracePack(t *track, epoch uint8, first, last uint32) string {
 	return telemetry.Traceparent(ctx)
 }
 
-// tellLog tells all speakers that the log has gone away or is back with all caught up; then what the outbox had no room
-// for is asked of them again.
-func (e *Edge) tellLog(away bool) {
-	e.mu.Lock()
-	tracks := make([]*track, 0, len(e.tracks))
-	for t := range e.tracks {
-		tracks = append(tracks, t)
-	}
-	e.mu.Unlock()
-	state := "ok"
-	if away {
-		state = "away"
-	}
-	e.logger.Warn("the audio log", "state", state)
-	told := map[*session]bool{}
-	frame := text(logMessage{Type: "log", State: state})
-	for _, t := range tracks {
-		if !away {
-			t.resend()
-		}
-	}
-	for _, t := range tracks {
-		if !told[t.session] && t.session.hub.info().Keep != room.KeepNone {
-			told[t.session] = true
-			t.session.send(frame)
-		}
-	}
-}
-
 func isAway(err error) bool { return errors.Is(err, eventlog.ErrAway) }
+
+func (s *session) isOver() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.over
+}

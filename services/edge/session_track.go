@@ -53,7 +53,10 @@ func (s *session) startTrack(ctx context.Context, r trackStartRequest) (*track, 
 	}
 	s.recheck()
 	if s.edge.outbox.isAway() && s.hub.info().Keep != room.KeepNone {
-		s.send(text(logMessage{Type: "log", State: "away"}))
+		s.tellLog(true)
+		if !s.edge.outbox.isAway() { // it came back while this was said
+			s.tellLog(false)
+		}
 	}
 	return t, nil
 }
@@ -109,17 +112,26 @@ func (s *session) endTrack(ctx context.Context, r trackEndRequest) error {
 	}
 	waiting, cancel := context.WithTimeout(ctx, endWithin)
 	defer cancel()
-	if t.await(waiting, r.Epoch, r.Last, s.edge.outbox.wentAway()) || !s.edge.outbox.isAway() {
+	done := t.await(waiting, r.Epoch, r.Last, s.edge.outbox.wentAway()) || !s.edge.outbox.isAway()
+	switch {
+	case s.isOver():
+		return errElsewhere
+	case done:
 		s.finishTrack(ctx, t, r)
 		return nil
 	}
 	t.quiet()
 	s.edge.background(func(ctx context.Context) {
-		t.await(ctx, r.Epoch, r.Last, nil)
-		s.finishTrack(ctx, t, r)
+		if t.await(ctx, r.Epoch, r.Last, nil); !s.isOver() {
+			s.finishTrack(ctx, t, r)
+		}
 	})
 	return nil
 }
+
+// errElsewhere says that the session has moved on with its tracks: to end one here would close it while its speaker sends there what is not acked
+// yet. What was asked here is asked there again.
+var errElsewhere = errors.New("the session is on another edge")
 
 // finishTrack says in the log how a track ended, and forgets it.
 func (s *session) finishTrack(ctx context.Context, t *track, r trackEndRequest) {

@@ -40,17 +40,24 @@ func (s *session) take(p *frame.Packet, now int64) *refusal {
 	if t := s.trackByHandle(p.Handle); t != nil {
 		return t.take(p, now)
 	}
-	if s.hub.ownedByAnother(p.Handle, s.id) {
+	switch owner := s.hub.ownerOf(p.Handle); {
+	case owner != "" && owner != s.id:
 		return refuse("forbidden", closeForbidden, "the track with handle %d is somebody else's", p.Handle)
+	case owner == s.id && p.Flags&frame.Backlog != 0: // it has ended, and its speaker does not know yet that it need not send again
+		s.edge.metrics.drop("track_over")
+		return nil
 	}
 	return strike("unknown_track", "this session has no track with handle %d", p.Handle)
 }
 
-func (h *hub) ownedByAnother(handle uint32, session string) bool {
+// ownerOf gives the session whose track has, or had, a handle; "" for none.
+func (h *hub) ownerOf(handle uint32) string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	t := h.state.Tracks[frame.TrackID(handle)]
-	return t != nil && t.Session != session
+	if t := h.state.Tracks[frame.TrackID(handle)]; t != nil {
+		return t.Session
+	}
+	return ""
 }
 
 func (s *socket) refusePacket(r *refusal) {

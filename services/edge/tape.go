@@ -53,6 +53,7 @@ type reel struct {
 	room    string
 	filter  string
 	flights singleflight.Group
+	names   names
 
 	// Guarded by tape.mu.
 	spans  []*span // in order; they never overlap
@@ -60,7 +61,7 @@ type reel struct {
 	empty  emptiness
 	sought emptiness        // the same for a second that was sought
 	found  map[int64]uint64 // second -> position of the first pack at or after it
-	mended map[hole][]*piece
+	mended map[hole]mending
 	window windowKnown
 }
 
@@ -91,7 +92,7 @@ func (e emptiness) covers(from int64) bool {
 }
 
 func (t *tape) reel(room string) *reel {
-	return &reel{tape: t, room: room, filter: subject.LogRoom(room), found: map[int64]uint64{}, mended: map[hole][]*piece{}}
+	return &reel{tape: t, room: room, filter: subject.LogRoom(room), found: map[int64]uint64{}, mended: map[hole]mending{}}
 }
 
 // drop forgets a room.

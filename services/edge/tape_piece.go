@@ -15,7 +15,8 @@ const (
 // minutes. It never changes.
 type piece struct {
 	position    uint64 // in the log
-	at          int64  // when the log took it, ns since 1970
+	at          int64  // when the log took it, ns since 1970, by its clock
+	came        int64  // when this edge read it, monotonic ns
 	track       string
 	epoch       uint8
 	first, last uint32 // seqs it covers
@@ -34,7 +35,7 @@ func pieces(track string, data []byte, position uint64, at time.Time) (all []*pi
 			bad++
 			continue
 		}
-		one := &piece{position: position, at: at.UnixNano(), track: track, epoch: p.Epoch, first: p.Seq, last: p.Last(), unit: p.Unit, late: p.Flags&frame.Backlog != 0}
+		one := &piece{position: position, at: at.UnixNano(), came: nanotime(), track: track, epoch: p.Epoch, first: p.Seq, last: p.Last(), unit: p.Unit, late: p.Flags&frame.Backlog != 0}
 		one.message = past(p.Raw())
 		all = append(all, one.fitting()...)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/synadia-io/orbit.go/jetstreamext"
 
+	"airloom/internal/bus"
 	"airloom/internal/subject"
 )
 
@@ -19,9 +20,14 @@ const (
 	mendTries  = 5 // direct reads are answered by any replica: another one may have what one has lost
 	mendPause  = 20 * time.Millisecond
 	mendPacks  = 1000
+	mendReads  = 64              // of one look
+	noneFor    = 3 * time.Second // that nobody has a hole's packs is believed for so long: a replica may come back
 )
 
-// fetch makes one direct read of the log; head says that the replica that answered has no more of the kind.
+var errTornAnswer = errors.New("the answer's first message was lost on its way")
+
+// fetch makes one direct read of the log; head says that the replica that answered has no more of the kind. What it gives has no message
+// too few in the middle: behind one that was lost it ends.
 func (t *tape) fetch(filter string, batch int, where jetstreamext.GetBatchOpt) (got []*jetstream.RawStreamMsg, head bool, err error) {
 	select {
 	case t.reading <- struct{}{}:
@@ -45,6 +51,7 @@ func (t *tape) fetch(filter string, batch int, where jetstreamext.GetBatchOpt) (
 	if err != nil {
 		return nil, false, fmt.Errorf("read the audio log: %w", err)
 	}
+	sent := uint64(0)
 	for msg, err := range messages {
 		switch {
 		case errors.Is(err, jetstreamext.ErrNoMessages):
@@ -54,6 +61,13 @@ func (t *tape) fetch(filter string, batch int, where jetstreamext.GetBatchOpt) (
 		case err != nil:
 			return got, false, nil // what came is good; the rest is asked for again
 		}
+		if before, ok := bus.SentBefore(msg.Header); ok && before != sent { // one was lost on its way
+			if len(got) == 0 {
+				return nil, false, fmt.Errorf("read the audio log: %w", errTornAnswer)
+			}
+			return got, false, nil
+		}
+		sent = msg.Sequence
 		got = append(got, msg)
 	}
 	if len(got) == 0 { // the time is over, and nothing has come
@@ -121,15 +135,26 @@ type hole struct {
 	from, to uint32
 }
 
+// mending is what was found for a hole.
+type mending struct {
+	found []*piece
+	at    int64 // monotonic ns
+}
+
+// holds says that it need not be looked for again.
+func (m mending) holds() bool {
+	return len(m.found) > 0 || m.at != 0 && nanotime()-m.at < int64(noneFor)
+}
+
 // mend reads the log between two positions again for a hole, several times. What it finds is given, and remembered for
-// others who come to the same place.
+// others who come to the same place; that there is nothing is remembered for a moment.
 func (r *reel) mend(h hole, after, before uint64) ([]*piece, error) {
 	t := r.tape
 	t.mu.Lock()
-	known, ok := r.mended[h]
+	known := r.mended[h]
 	t.mu.Unlock()
-	if ok {
-		return known, nil
+	if known.holds() {
+		return known.found, nil
 	}
 	found, err, _ := r.flights.Do(fmt.Sprintf("mend %v", h), func() (any, error) {
 		var found []*piece
@@ -150,26 +175,31 @@ func (r *reel) mend(h hole, after, before uint64) ([]*piece, error) {
 		if len(r.mended) >= maxSeeks {
 			clear(r.mended)
 		}
-		r.mended[h] = found
+		r.mended[h] = mending{found, nanotime()}
 		return found, nil
 	})
 	return found.([]*piece), err
 }
 
-// look reads one track's packs between two positions.
+// look reads one track's packs between two positions, in as many reads as that takes.
 func (r *reel) look(h hole, after, before uint64) (found []*piece, err error) {
-	got, _, err := r.tape.fetch(subject.LogTrack(r.room, h.track), mendPacks, jetstreamext.GetBatchSeq(after+1))
-	if err != nil {
-		return nil, err
-	}
-	for _, msg := range got {
-		if msg.Sequence >= before {
-			break
+	for range mendReads {
+		got, head, err := r.tape.fetch(subject.LogTrack(r.room, h.track), mendPacks, jetstreamext.GetBatchSeq(after+1))
+		if err != nil {
+			return found, err
 		}
-		for _, p := range r.take(msg) {
-			if p.epoch == h.epoch && p.first <= h.to && p.last >= h.from {
-				found = append(found, p)
+		for _, msg := range got {
+			if after = msg.Sequence; after >= before {
+				return found, nil
 			}
+			for _, p := range r.take(msg) {
+				if p.epoch == h.epoch && p.first <= h.to && p.last >= h.from {
+					found = append(found, p)
+				}
+			}
+		}
+		if head || len(got) == 0 || after+1 >= before {
+			return found, nil
 		}
 	}
 	return found, nil

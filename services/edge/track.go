@@ -66,8 +66,9 @@ type mark struct{ seq, timestamp uint32 }
 type epochLog struct {
 	received frame.Ranges // taken from the speaker
 	durable  frame.Ranges // in the log, or declared missing
+	owed     frame.Ranges // received, and not durable, when the room stopped keeping its sound
 	acked    int64        // all up to here is durable; -1: nothing
-	lost     int64        // lowest seq that the outbox had no room for; -1: none
+	lost     int64        // lowest seq that the outbox had no room for, or gave up; -1: none
 	told     int64        // monotonic ns of the last ack
 	due      bool         // there is more to tell
 	prints   *prints      // of the newest frames; nil: none yet
@@ -105,6 +106,10 @@ func (t *track) newBuilder() {
 func (t *track) take(p *frame.Packet, now int64) *refusal {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.ended && p.Flags&frame.Backlog != 0 {
+		t.edge.metrics.drop("track_over") // its speaker does not know yet that it need not send again
+		return nil
+	}
 	if t.ended || t.ending && p.Flags&frame.Backlog == 0 {
 		return strike("unknown_track", "track %s has ended", t.id)
 	}
@@ -275,8 +280,8 @@ func (t *track) post(data []byte, epoch uint8, first, last uint32, born int64) {
 	taken, log := t.edge.outbox.add(p), t.epochs[epoch]
 	switch {
 	case log == nil:
-	case !taken && (log.lost < 0 || int64(first) < log.lost):
-		log.lost = int64(first)
+	case !taken:
+		log.lose(first)
 	case taken && plant.On(plant.AckEarly):
 		log.durable.Add(first, last)
 		t.advance(epoch, log, born)

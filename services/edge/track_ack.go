@@ -90,27 +90,47 @@ func (t *track) declare(epoch uint8, from, to uint32) {
 	}
 }
 
-// setKept follows the room's setting. What was not kept counts as done, so that acks are right from here on.
+// setKept follows the room's setting. What was not kept counts as done, so that acks are right from here on; what was taken to be kept before
+// that, and is not in the log yet, does not.
 func (t *track) setKept(kept bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.kept && kept {
-		for _, log := range t.epochs {
-			for r := range log.received.All() {
-				log.durable.Add(r.From, r.To)
-			}
-			if log.acked < frame.MaxSeq {
-				log.acked = log.durable.Through(uint32(log.acked + 1))
-			}
-		}
-	}
-	if t.kept && !kept {
-		t.flush(nanotime())
+	was, now := t.kept, nanotime()
+	if was && !kept {
+		t.flush(now)
 	}
 	t.kept = kept
+	for epoch, log := range t.epochs {
+		switch {
+		case was && !kept:
+			log.owe()
+		case !was && kept:
+			log.letGo()
+			t.advance(epoch, log, now)
+		}
+	}
 }
 
-// resend asks the speaker for what the outbox had no room for.
+// owe notes what was received and is not durable: it waits in the outbox, or is asked for again.
+func (l *epochLog) owe() {
+	l.owed = frame.Ranges{}
+	for r := range l.received.All() {
+		for open := range l.durable.Gaps(r.From, r.To) {
+			l.owed.Add(open.From, open.To)
+		}
+	}
+}
+
+// letGo counts as done what was received and is not owed.
+func (l *epochLog) letGo() {
+	for r := range l.received.All() {
+		for done := range l.owed.Gaps(r.From, r.To) {
+			l.durable.Add(done.From, done.To)
+		}
+	}
+}
+
+// resend asks the speaker for what the outbox had no room for, or gave up.
 func (t *track) resend() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -118,6 +138,21 @@ func (t *track) resend() {
 		if log.lost >= 0 {
 			t.askAgain(epoch, log)
 		}
+	}
+}
+
+// lose is told by the outbox that it has given up a pack without an ack.
+func (t *track) lose(epoch uint8, first uint32) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if log := t.epochs[epoch]; log != nil && !t.ended {
+		log.lose(first)
+	}
+}
+
+func (l *epochLog) lose(first uint32) {
+	if l.lost < 0 || int64(first) < l.lost {
+		l.lost = int64(first)
 	}
 }
 

@@ -46,7 +46,7 @@ func (s *Service) followOnce(ctx context.Context, caughtUp func()) error {
 	var watching sync.WaitGroup
 	defer watching.Wait()
 	defer cancel(nil)
-	watching.Go(func() { s.watchFold(ctx, cancel) })
+	watching.Go(func() { s.watchFold(ctx, cancel, s.log.Mending) })
 	err := s.log.Follow(ctx, s.position(), caughtUp, s.apply)
 	if cause := context.Cause(ctx); errors.Is(cause, errBehind) {
 		return cause
@@ -54,8 +54,9 @@ func (s *Service) followOnce(ctx context.Context, caughtUp func()) error {
 	return err
 }
 
-// watchFold cancels following when the fold makes no way for as long as stale though there is news.
-func (s *Service) watchFold(ctx context.Context, cancel context.CancelCauseFunc) {
+// watchFold cancels following when the fold makes no way for as long as stale though there is news. It does not while a hole is filled:
+// that takes as long as a replica is away, and begun anew it would never end.
+func (s *Service) watchFold(ctx context.Context, cancel context.CancelCauseFunc, mending func() bool) {
 	select { // while history is read the news is always ahead
 	case <-ctx.Done():
 		return
@@ -64,7 +65,7 @@ func (s *Service) watchFold(ctx context.Context, cancel context.CancelCauseFunc)
 	at, since := s.position(), time.Now()
 	every(ctx, stale/4, func() {
 		now := s.position()
-		if now != at || s.news.Load() <= now {
+		if now != at || s.news.Load() <= now || mending() {
 			at, since = now, time.Now()
 		}
 		if time.Since(since) > stale {

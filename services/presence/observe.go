@@ -39,12 +39,13 @@ func newTracer() tracer {
 	return tracer{Tracer: otel.Tracer(scope), events: events, snapshots: snapshots}
 }
 
-// snapshot counts one that was to be written.
+// snapshot counts what came of writing a room's snapshot: written, current (what is there holds everything), conflict (another presence
+// was faster), torn (a replica lacks events) or failed.
 func (t tracer) snapshot(ctx context.Context, done eventlog.Snapped, err error) {
 	result := "failed"
 	switch {
 	case errors.Is(err, eventlog.ErrConflict):
-		result = "conflict" // another presence was faster
+		result = "conflict"
 	case errors.Is(err, eventlog.ErrTorn):
 		result = "torn"
 	case err == nil && done.Written:

@@ -12,14 +12,15 @@ const (
 	snapshotRest     = 10 * time.Second
 	snapshotPatience = 30 * time.Second // for one room: where its snapshot cannot be used all of its events are read
 	lastSnapshots    = 2 * time.Second  // for what is still to be written when this process is asked to stop
+	lastPause        = 50 * time.Millisecond
 )
 
 // snapshots keeps the rooms' snapshots, and the mark that says up to where they hold everything, for whoever loads a room and for the
 // next start of a presence. It is one goroutine: what it does not get done in time only makes loading slower.
 func (s *Service) snapshots(ctx context.Context) {
 	var marked time.Time
-	messages := s.mark.Messages // written before this goroutine began
-	var rests time.Time         // until then, after a write that failed for a reason of its own
+	known := knowledge{messages: s.mark.Messages} // written before this goroutine began
+	var rests time.Time                           // until then, after a write that failed for a reason of its own
 	every(ctx, s.cfg.Listen, func() {
 		if time.Now().Before(rests) {
 			return
@@ -28,15 +29,19 @@ func (s *Service) snapshots(ctx context.Context) {
 			rests = time.Now().Add(snapshotRest)
 			return
 		}
-		if time.Since(marked) >= s.cfg.markEvery && ctx.Err() == nil && s.writeMark(ctx, &messages) {
+		if time.Since(marked) >= s.cfg.markEvery && ctx.Err() == nil && s.writeMark(ctx, &known) {
 			marked = time.Now()
 		}
 	})
 	rest, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastSnapshots)
 	defer cancel()
-	for s.owes() && s.writeSnapshots(rest, 0) { // where another presence was faster, looking again finds it written
+	for s.owes() && s.writeSnapshots(rest, 0) && s.owes() { // where another presence was faster, looking again finds it written
+		select { // as it does in a moment, and a log that refuses each time is not to be asked without end
+		case <-rest.Done():
+		case <-time.After(lastPause):
+		}
 	}
-	s.writeMark(rest, &messages)
+	s.writeMark(rest, &known)
 }
 
 func (s *Service) owes() bool {
@@ -93,9 +98,15 @@ func (s *Service) writeSnapshot(ctx context.Context, name string) bool {
 	return !failed || errors.Is(err, eventlog.ErrTorn)
 }
 
-// writeMark says whether there is a mark now that is as good as ours. messages is how many the snapshots are known to consist of.
-// Where there are fewer somebody has purged them: then everything is owed again.
-func (s *Service) writeMark(ctx context.Context, messages *int) bool {
+// knowledge is what writing the mark has taught of the snapshots.
+type knowledge struct {
+	messages int    // that they consist of
+	purged   uint64 // how far the fold was when they were found purged; 0: they were not, or all are there again
+}
+
+// writeMark says whether there is a mark now that is as good as ours. Where there are fewer messages than known somebody has purged them:
+// then everything is owed again.
+func (s *Service) writeMark(ctx context.Context, known *knowledge) bool {
 	s.mu.Lock()
 	position := s.watch.ledger.mark(s.watch.position)
 	s.mu.Unlock()
@@ -104,17 +115,21 @@ func (s *Service) writeMark(ctx context.Context, messages *int) bool {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	n, err := s.log.WriteMark(ctx, position, *messages)
+	anew := known.purged != 0 && position >= known.purged
+	n, err := s.log.WriteMark(ctx, position, eventlog.Written{Messages: known.messages, Anew: anew})
+	known.messages = n
 	switch {
 	case errors.Is(err, eventlog.ErrPurged):
 		s.logger.Warn("writing all snapshots anew", "reason", err)
 		s.mu.Lock()
+		known.purged = s.watch.position
 		s.watch.oweAll(time.Now())
 		s.mu.Unlock()
+	case err == nil && anew:
+		known.purged = 0
 	case err != nil && !errors.Is(err, eventlog.ErrConflict) && ctx.Err() == nil:
 		s.logger.Warn("the mark of the snapshots could not be written now", "error", err)
 	}
-	*messages = n
 	return err == nil
 }
 

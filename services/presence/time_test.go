@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -105,13 +106,20 @@ func TestFollowingBeginsAnewWhenTheNewsRunsAhead(t *testing.T) {
 		s := &Service{cfg: Config{}.withDefaults(), caughtUp: make(chan struct{})}
 		s.watch = newWatch(s.cfg, defaults)
 		ctx, cancel := context.WithCancelCause(t.Context())
-		go s.watchFold(ctx, cancel)
+		var mending atomic.Bool
+		mending.Store(true)
+		go s.watchFold(ctx, cancel, mending.Load)
 		s.news.Store(5)
 		<-time.After(time.Minute) // history is being read
 		if ctx.Err() != nil {
 			t.Fatal("gave up reading history")
 		}
 		close(s.caughtUp)
+		<-time.After(time.Minute) // a hole is being filled, which begun anew would never end
+		if ctx.Err() != nil {
+			t.Fatal("gave up filling a hole")
+		}
+		mending.Store(false)
 		began := time.Now()
 		<-ctx.Done()
 		if took := time.Since(began); !errors.Is(context.Cause(ctx), errBehind) || took > 2*stale {

@@ -96,7 +96,7 @@ func (a *answers) handle(ctx context.Context, on string, msg *nats.Msg, handle f
 			break
 		}
 		a.r.logger.WarnContext(ctx, "a request cannot be answered", "on", on, "error", err)
-		err = query.Refuse(msg, http.StatusServiceUnavailable, "the blob store does not answer; try again")
+		err = query.Refuse(msg, http.StatusServiceUnavailable, "the log or the blob store does not answer; try again")
 	}
 	if err != nil {
 		a.r.logger.WarnContext(ctx, "an answer was not sent", "on", on, "error", err)

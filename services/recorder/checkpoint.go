@@ -4,15 +4,12 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
 
-	"airloom/internal/blob"
 	"airloom/internal/frame"
-	"airloom/internal/recording"
 )
 
 const checkpointVersion = 1
@@ -28,6 +25,7 @@ type checkpoint struct {
 	Log        streamPoint      `json:"log"`
 	Recordings []recordingPoint `json:"recordings"` // not finished
 	Tracks     []trackPoint     `json:"tracks"`     // followed
+	SHA256     string           `json:"sha256"`     // of the object's bytes with 64 zeros in this place; "": from before there was one
 }
 
 type (
@@ -79,7 +77,7 @@ func (f *fold) checkpoint(ctx context.Context) error {
 	if !f.writes.wait() {
 		return errors.New("a segment was not stored")
 	}
-	data, err := recording.Encode(f.point())
+	data, err := f.point().encode()
 	if err != nil || bytes.Equal(data, f.stored) {
 		return err
 	}
@@ -114,6 +112,9 @@ func (f *fold) point() checkpoint {
 
 func (fo *follow) point(key trackKey, read uint64) trackPoint {
 	p := trackPoint{Room: key.room, Track: key.track, Recordings: []string{fo.recording}, Frames: fo.frames, After: read}
+	if fo.anewFrom > 0 {
+		p.After = min(p.After, fo.anewFrom-1)
+	}
 	for id, e := range fo.epochs {
 		if oldest := e.oldest(); oldest > 0 {
 			p.After = min(p.After, oldest-1)
@@ -164,7 +165,7 @@ func (fo *follow) resume(p trackPoint) {
 }
 
 // resume brings the fold to where the checkpoint says, or to the beginning of the log.
-func (f *fold) resume(ctx context.Context) (err error) {
+func (f *fold) resume(ctx, work context.Context) (err error) {
 	if f.eventsAt, err = f.stand(ctx, f.events); err != nil {
 		return err
 	}
@@ -188,27 +189,7 @@ func (f *fold) resume(ctx context.Context) (err error) {
 	if err := f.resumeRecordings(ctx, c); err != nil {
 		return err
 	}
-	return f.resumeTracks(ctx, c)
-}
-
-func (f *fold) lastCheckpoint(ctx context.Context) (*checkpoint, error) {
-	key := checkpointKey(f.r.cfg.Region)
-	data, err := f.keeper.get(ctx, key)
-	if errors.Is(err, blob.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	c := new(checkpoint)
-	if err := json.Unmarshal(data, c); err != nil || c.Version != checkpointVersion {
-		return nil, fmt.Errorf("read %s: not a checkpoint of version %d (remove it to have the log recorded from its beginning): %w", key, checkpointVersion, err)
-	}
-	if !c.Events.Created.Equal(f.eventsAt.created) || !c.Log.Created.Equal(f.logAt.created) {
-		f.r.logger.Error("ALARM: the log was made anew since the checkpoint: recording it from its beginning", "checkpoint", key)
-		return nil, nil
-	}
-	return c, nil
+	return f.resumeTracks(ctx, work, c)
 }
 
 func (f *fold) resumeRecordings(ctx context.Context, c *checkpoint) error {
@@ -226,26 +207,26 @@ func (f *fold) resumeRecordings(ctx context.Context, c *checkpoint) error {
 	return nil
 }
 
-func (f *fold) resumeTracks(ctx context.Context, c *checkpoint) error {
+func (f *fold) resumeTracks(ctx, work context.Context, c *checkpoint) error {
 	for _, p := range c.Tracks {
 		rm := f.rooms[p.Room]
 		if rm == nil || rm.tracks[p.Track] == nil {
 			return fmt.Errorf("resume track %s: its events are not in the log", p.Track)
 		}
-		for _, id := range p.Recordings {
+		for _, id := range p.Recordings { // builds that clipped nothing wrote one point for all that hold the track
 			rec := rm.recording(id)
 			if rec == nil {
 				return fmt.Errorf("resume track %s: recording %s is not in the log", p.Track, id)
 			}
 			fo := f.follow(rm, rec, p.Track)
 			fo.resume(p)
-			if err := f.readAgain(ctx, fo, max(p.After, fo.from), f.read); err != nil {
+			if err := f.readAgain(ctx, work, fo, max(p.After, fo.from), f.read); err != nil {
 				return err
 			}
 		}
 	}
 	for _, rm := range f.rooms {
-		if err := f.sync(ctx, rm); err != nil { // tracks that were stored whole, and those that are still to be followed
+		if err := f.sync(work, rm); err != nil { // tracks that were stored whole, and those that are still to be followed
 			return err
 		}
 	}

@@ -141,7 +141,7 @@ func (f *follow) undeclared(through uint64) (out []room.GapDeclared) {
 		if last < 0 {
 			continue
 		}
-		for r := range f.covered(id).Gaps(0, uint32(last)) {
+		for r := range f.covered(id, anyGap).Gaps(0, uint32(last)) {
 			for part, corrupt := range f.corruptParts(id, r) {
 				why := reason
 				if corrupt {
@@ -181,14 +181,16 @@ func (f *follow) corruptParts(id uint8, r frame.Range) iter.Seq2[frame.Range, bo
 	}
 }
 
-// covered are the seqs of an epoch that are there or declared.
-func (f *follow) covered(id uint8) *frame.Ranges {
+func anyGap(room.GapDeclared) bool { return true }
+
+// covered are the seqs of an epoch that are there, or declared by a gap that counts.
+func (f *follow) covered(id uint8, counts func(room.GapDeclared) bool) *frame.Ranges {
 	have := new(frame.Ranges)
 	if e := f.epochs[id]; e != nil {
 		e.cover(have)
 	}
 	for _, g := range f.gaps {
-		if g.Epoch == id {
+		if g.Epoch == id && counts(g) {
 			have.Add(g.From, g.To)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"airloom/internal/blob"
@@ -85,19 +86,68 @@ func (f *fold) mend(ctx context.Context, fo *follow, bad *damaged) error {
 		want.sum = e.sums[bad.n]
 	}
 	err := f.keeper.insist(ctx, "read "+bad.key(), func(ctx context.Context) error { _, _, err := f.keeper.look(ctx, want); return err })
-	if errors.As(err, new(*damaged)) { // else another recorder was faster
+	still := errors.As(err, new(*damaged)) // else another recorder was faster
+	if still {
 		err = f.keeper.quarantine(ctx, bad.key())
+	}
+	copied := false
+	if still && err == nil {
+		copied, err = f.copyOfAnother(ctx, fo, want)
 	}
 	if err != nil {
 		return fmt.Errorf("mend %s: %w", bad.key(), err)
+	}
+	if copied {
+		return nil
 	}
 	fo.reopen(bad.epoch, bad.n)
 	f.touched[fo] = true
 	return nil
 }
 
-// salvage begins a track anew whose own part of the manifest is damaged. Its closed segments are taken as they are stored: the log may
-// have forgotten them.
+// copyOfAnother puts a segment back from another recording that holds the track, where one has it whole. Recordings that hold but a part of the track
+// have segments of their own: among them only the sum tells that the bytes are the same.
+func (f *fold) copyOfAnother(ctx context.Context, fo *follow, want wanted) (copied bool, err error) {
+	key := want.key()
+	for _, id := range f.holders(fo, want.sum != fingerprint{}) {
+		if other := want; id != want.recording {
+			other.recording = id
+			var data []byte
+			err := f.keeper.insist(ctx, "read "+other.key(), func(ctx context.Context) (err error) {
+				data, _, err = f.keeper.look(ctx, other)
+				return err
+			})
+			if errors.As(err, new(*damaged)) {
+				continue
+			}
+			if err == nil {
+				err = f.keeper.putNew(ctx, key, data)
+			}
+			if err == nil {
+				f.r.logger.Warn("a damaged segment is put back from another recording of its track", "object", key, "from", other.key())
+			}
+			return err == nil, err
+		}
+	}
+	return false, nil
+}
+
+// holders are the recordings that have a track, as far as they are remembered; without clipped, those that hold the same of it as this follow.
+func (f *fold) holders(fo *follow, clipped bool) (out []string) {
+	rm := f.rooms[fo.room]
+	if rm == nil || fo.clipped() && !clipped {
+		return nil
+	}
+	s := rm.tracks[fo.info.Track]
+	for _, rec := range rm.recordings {
+		if slices.Contains(rec.members, fo.info.Track) && (clipped || s != nil && !rec.clips(s)) {
+			out = append(out, rec.id)
+		}
+	}
+	return out
+}
+
+// salvage begins a track anew whose own part of the manifest is damaged.
 func (f *fold) salvage(ctx context.Context, fo *follow, id string, why error) error {
 	track := fo.info.Track
 	f.r.metrics.damaged.Add(1)
@@ -105,6 +155,12 @@ func (f *fold) salvage(ctx context.Context, fo *follow, id string, why error) er
 	if err := f.keeper.quarantine(ctx, recording.TrackKey(id, track)); err != nil {
 		return err
 	}
+	return f.takeStored(ctx, fo, id)
+}
+
+// takeStored takes a track's closed segments as they are stored, where nothing else tells of them: the log may have forgotten what is in them.
+func (f *fold) takeStored(ctx context.Context, fo *follow, id string) error {
+	track := fo.info.Track
 	dir := recording.Dir(id) + recording.SegmentsDir + track + "/"
 	var names []string
 	if err := f.keeper.insist(ctx, "list "+dir, func(ctx context.Context) error {
@@ -146,7 +202,7 @@ func (f *fold) salvage(ctx context.Context, fo *follow, id string, why error) er
 // quarantined is where a damaged object is moved: nothing that was stored is thrown away.
 const quarantined = "quarantine/"
 
-// quarantine moves an object out of the way, if it is there.
+// quarantine moves an object out of the way, if it is there. What another recorder has put in its place meanwhile stays.
 func (k *keeper) quarantine(ctx context.Context, key string) error {
 	for n, to := 2, quarantined+key; ; n, to = n+1, fmt.Sprintf("%s%s.%d", quarantined, key, n) {
 		err := k.insist(ctx, "copy "+key+" to "+to, func(ctx context.Context) error { return transfer(ctx, k.store, key, k.store, to) })
@@ -159,7 +215,16 @@ func (k *keeper) quarantine(ctx context.Context, key string) error {
 		if err != nil {
 			return err
 		}
-		return k.insist(ctx, "delete "+key, func(ctx context.Context) error { return k.store.Delete(ctx, key) })
+		return k.insist(ctx, "delete "+key, func(ctx context.Context) error {
+			copied, err := same(ctx, k.store, to, k.store, key)
+			if errors.Is(err, blob.ErrNotExist) {
+				return nil
+			}
+			if err != nil || !copied {
+				return err
+			}
+			return k.store.Delete(ctx, key)
+		})
 	}
 }
 
@@ -174,7 +239,7 @@ func transfer(ctx context.Context, from Store, key string, into Store, to string
 	if err != nil {
 		return err
 	}
-	if _, err := io.Copy(out, gettingOn{in, ctx}); err != nil {
+	if _, err := io.Copy(writing{out, ctx}, gettingOn{in, ctx}); err != nil {
 		out.Abort()
 		return fmt.Errorf("copy %s to %s: %w", key, to, err)
 	}

@@ -1,6 +1,8 @@
 package recorder
 
 import (
+	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -9,6 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"airloom/internal/blob"
 	"airloom/internal/bus"
 	"airloom/internal/eventlog"
 	"airloom/internal/recording"
@@ -182,4 +185,125 @@ func FuzzStoredTrack(f *testing.F) {
 			t.Fatalf("%v, %d remembered", err, len(rec.done))
 		}
 	})
+}
+
+// replaced is a store in which another recorder puts a good object into the damaged one's place just before that is deleted.
+type replaced struct {
+	*blob.Store
+	with []byte
+}
+
+func (s replaced) Create(ctx context.Context, key string) (*blob.Writer, error) {
+	w, err := s.Store.Create(ctx, key)
+	if err == nil {
+		err = s.Put(ctx, strings.TrimPrefix(key, quarantined), s.with)
+	}
+	return w, err
+}
+
+// Row 87: what is moved to quarantine is what was copied there; what another recorder has put in its place is not thrown away.
+func TestRow87QuarantineDeletesWhatItCopied(t *testing.T) {
+	k, _ := tricklingKeeper(t)
+	store := openStore(t, t.TempDir())
+	change(t, store.Put(t.Context(), "a/b", []byte("damaged")))
+	k.store = replaced{store, []byte("good")}
+	change(t, k.quarantine(t.Context(), "a/b"))
+	if there, err := store.Get(t.Context(), "a/b"); err != nil || string(there) != "good" {
+		t.Errorf("%q, %v", there, err)
+	}
+	if kept, err := store.Get(t.Context(), quarantined+"a/b"); err != nil || string(kept) != "damaged" {
+		t.Errorf("%q, %v", kept, err)
+	}
+}
+
+// Row 87: what the log has forgotten of a damaged segment, another recording of the same track still has.
+func TestRow87DamagedSegmentThatAnotherRecordingHas(t *testing.T) {
+	r, forget := newForgetfulRegion(t)
+	dir := t.TempDir()
+	r.decide("den", func(s *room.State) (room.Draft, error) {
+		return s.Set(room.Settings{Keep: room.KeepRewind, Speak: room.SpeakGranted})
+	})
+	store := newFaulty(openStore(t, dir))
+	store.fail(func(op, key string) bool { return op == "create" && strings.HasSuffix(key, ".opus") })
+	rec, _ := r.recorder(quick(), store)
+	voice := speech(t, 1200)
+	s := r.speaker("den")
+	for _, id := range []string{"r1", "r2"} {
+		r.decide("den", func(st *room.State) (room.Draft, error) {
+			return st.StartRecording(room.RecordingStarted{Recording: id, By: "mod"})
+		})
+		if id == "r1" {
+			s.say(0, 0, voice[:600])
+			r.decide("den", func(st *room.State) (room.Draft, error) { return st.StopRecording(st.Recording, 0) })
+		}
+	}
+	s.say(0, 600, voice[600:])
+	s.end(0, 1199)
+	s.leave()
+	path := filepath.Join(dir, recording.SegmentKey("r2", s.track, 0, 1))
+	until(t, "rendering", func() bool {
+		_, err := os.Stat(path)
+		return err == nil && rec.failing.Load()
+	})
+	forget(r.logged())
+	breakages["truncated"](t, path)
+	r.decide("den", func(st *room.State) (room.Draft, error) { return st.StopRecording(st.Recording, 0) })
+	store.fail(nil)
+	for _, m := range closed(t, dir, 2) {
+		if track := m.Tracks[0]; track.SHA256 != digest(voice...) || track.Missing() != 0 {
+			t.Errorf("recording %s: %d frames, %d missing", m.Recording, track.Frames, track.Missing())
+		}
+	}
+	if rec.metrics.damaged.Load() != 1 || rec.metrics.divergences.Load() != 0 {
+		t.Errorf("%d damaged, %d divergences", rec.metrics.damaged.Load(), rec.metrics.divergences.Load())
+	}
+}
+
+// Row 87: what a second recording of a track would copy may be damaged, and forgotten by the log. Both say so, and what is there both have.
+func TestRow87DamagedSegmentWhereASecondRecordingStarts(t *testing.T) {
+	for lost, gaps := range map[bool][]recording.Gap{
+		false: nil,
+		true:  {{SeqRange: recording.SeqRange{From: 0, To: 499}, Reason: room.StorageCorrupt}},
+	} {
+		t.Run(fmt.Sprintf("forgotten %v", lost), func(t *testing.T) {
+			r, forget := newForgetfulRegion(t)
+			dir := t.TempDir()
+			r.rewind("den")
+			rec, _ := r.recorder(quick(), openStore(t, dir))
+			voice := speech(t, 1200)
+			s := r.speaker("den")
+			start := func(id string) {
+				r.decide("den", func(st *room.State) (room.Draft, error) {
+					return st.StartRecording(room.RecordingStarted{Recording: id, By: "mod"})
+				})
+			}
+			stop := func() {
+				r.decide("den", func(st *room.State) (room.Draft, error) { return st.StopRecording(st.Recording, 0) })
+			}
+			start("r1")
+			s.say(0, 0, voice[:600])
+			path := filepath.Join(dir, recording.SegmentKey("r1", s.track, 0, 0))
+			until(t, "stored", func() bool { _, err := os.Stat(path); return err == nil })
+			stop()
+			breakages["truncated"](t, path)
+			want := voice
+			if lost {
+				forget(51) // frames 0–499
+				want = voice[500:]
+			}
+			start("r2")
+			s.say(0, 600, voice[600:])
+			s.end(0, 1199)
+			s.leave()
+			stop()
+			for _, m := range closed(t, dir, 2) {
+				if track := m.Tracks[0]; track.SHA256 != digest(want...) || !slices.Equal(track.Gaps, gaps) {
+					t.Errorf("recording %s: %d frames, %+v", m.Recording, track.Frames, track.Gaps)
+				}
+			}
+			if rec.metrics.damaged.Load() != 1 || rec.metrics.divergences.Load() != 0 {
+				t.Errorf("%d damaged, %d divergences", rec.metrics.damaged.Load(), rec.metrics.divergences.Load())
+			}
+		})
+	}
 }

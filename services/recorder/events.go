@@ -13,7 +13,6 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"airloom/internal/blob"
-	"airloom/internal/bus"
 	"airloom/internal/eventlog"
 	"airloom/internal/recording"
 	"airloom/internal/room"
@@ -41,6 +40,7 @@ func (f *fold) event(ctx context.Context, m message) error {
 	if err != nil {
 		return err
 	}
+	f.otherDefaults(rm, e.Fact)
 	rm.apply(e, f.read)
 	f.applyToTrack(rm, e.Fact)
 	if err := f.sync(ctx, rm); err != nil {
@@ -54,6 +54,16 @@ func (f *fold) event(ctx context.Context, m message) error {
 	}
 	f.folded = m.pos
 	return nil
+}
+
+// otherDefaults warns, once, where a recording of a room that nobody has set shows that not all services were given the same --keep.
+func (f *fold) otherDefaults(rm *knownRoom, fact room.Fact) {
+	started, ok := fact.(room.RecordingStarted)
+	if own := rm.state.Settings.Keep; ok && started.By == room.ByKeep && !rm.set && own != room.KeepRecord && !f.warned {
+		f.warned = true
+		f.r.logger.Warn("another recorder records rooms that nobody has set, and this one would not: give all services of the region the same --keep",
+			"room", rm.name, "recording", started.Recording, "keep", own)
+	}
 }
 
 // room gives a room as it was before a position.
@@ -225,7 +235,7 @@ func (f *fold) member(ctx context.Context, rm *knownRoom, rec *knownRecording, t
 			return err
 		}
 	}
-	if fo.held = rec.stopping && rec.stopped == nil; fo.held {
+	if fo.held = rec.held(); fo.held {
 		return nil
 	}
 	f.touched[fo] = true
@@ -233,7 +243,7 @@ func (f *fold) member(ctx context.Context, rm *knownRoom, rec *knownRecording, t
 		fo.cut(rec.through)
 		return nil
 	}
-	if s := rm.tracks[track]; s.over != 0 && fo.closing == nil {
+	if s := rm.tracks[track]; s.over != 0 && (fo.closing == nil || !fo.ended) {
 		if fo.noticed.IsZero() {
 			fo.noticed = time.Now()
 		}
@@ -259,6 +269,10 @@ func (f *fold) begin(ctx context.Context, rm *knownRoom, rec *knownRecording, tr
 		if err := f.salvage(ctx, fo, rec.id, unreadable); err != nil {
 			return nil, err
 		}
+	} else if f.unpointed && f.logAt.first > 1 {
+		if err := f.takeStored(ctx, fo, rec.id); err != nil {
+			return nil, err
+		}
 	}
 	if !fo.clipped() && !rec.stopping {
 		if err := f.copy(ctx, fo); err != nil {
@@ -266,7 +280,7 @@ func (f *fold) begin(ctx context.Context, rm *knownRoom, rec *knownRecording, tr
 		}
 	}
 	if after := max(rm.tracks[track].logRead, fo.from); after < f.read {
-		return fo, f.readAgain(ctx, fo, after, f.read)
+		return fo, f.readAgain(ctx, ctx, fo, after, f.read)
 	}
 	return fo, nil
 }
@@ -275,6 +289,7 @@ func (f *fold) begin(ctx context.Context, rm *knownRoom, rec *knownRecording, tr
 func (f *fold) follow(rm *knownRoom, rec *knownRecording, track string) *follow {
 	s := rm.tracks[track]
 	fo := rec.follow(rm, s)
+	fo.held = rec.held()
 	if s.over != 0 && !fo.cutOff {
 		fo.end(s.endKnown, s.endEpoch, s.last)
 		fo.noticed = time.Now()
@@ -289,7 +304,7 @@ func (f *fold) follow(rm *knownRoom, rec *knownRecording, track string) *follow 
 // follow makes the fold of a track with the facts that count for the recording, and its clip.
 func (rec *knownRecording) follow(rm *knownRoom, s *knownTrack) *follow {
 	fo := newFollow(rm.name, s.info, s.handle)
-	fo.recording, fo.from = rec.id, rec.clipFrom(s)
+	fo.recording, fo.from, fo.firstEpoch = rec.id, rec.clipFrom(s), s.firstEpoch
 	facts, isCut := rec.cut[s.info.Track]
 	if !isCut {
 		facts = len(s.facts)
@@ -345,36 +360,6 @@ func (f *fold) countFollows() {
 	f.r.metrics.follows.Store(n)
 }
 
-// readAgain reads the packs of one track once more: after a restart those of its open segments, and all of them when
-// a recording starts after the fact.
-func (f *fold) readAgain(ctx context.Context, fo *follow, after, through uint64) error {
-	for wait := newBackoff(f.r.cfg.Retry); ; {
-		err := f.readTrack(ctx, fo.room, fo.info.Track, after, through, func(m message) {
-			f.packets(fo, &m)
-		})
-		if err == nil {
-			return nil
-		}
-		f.r.metrics.retries.Add(1)
-		f.r.logger.Warn("reading a track again stumbled", "room", fo.room, "track", fo.info.Track, "error", err)
-		if wait.pause(ctx) != nil {
-			return fmt.Errorf("read track %s again: %w", fo.info.Track, err)
-		}
-	}
-}
-
-// readTrack reads a track's packs from the log: those behind a position, up to another.
-func (f *fold) readTrack(ctx context.Context, room, track string, after, through uint64, each func(message)) error {
-	found, err := bus.ReadSubject(ctx, f.packs.js, f.packs.stream, subject.Log(f.r.cfg.Region, room, track), after, through, func(m bus.Stored) {
-		each(message{pos: m.Position, at: m.At, subject: m.Subject, header: m.Header, data: m.Data})
-	})
-	if found > 0 {
-		f.r.metrics.recovered.Add(int64(found))
-		f.r.logger.Warn("packs that one replica lacks were read from another one: that server's disk is damaged", "room", room, "track", track, "found", found)
-	}
-	return err
-}
-
 // copy takes what another recording that holds the track from its beginning has closed of it: the log may have forgotten that. What was closed by
 // facts before this recording was even started is the same in both.
 func (f *fold) copy(ctx context.Context, fo *follow) error {
@@ -383,13 +368,23 @@ func (f *fold) copy(ctx context.Context, fo *follow) error {
 			continue
 		}
 		other.writes.Wait()
+		var gone []*damaged
 		for id, e := range other.epochs {
 			for r := range e.done.All() {
 				for n := r.From; n <= r.To; n++ {
-					if err := f.copySegment(ctx, fo, other.recording, segmentID{id, n}); err != nil {
+					bad, err := f.copySegment(ctx, fo, other, segmentID{id, n})
+					if err != nil {
 						return fmt.Errorf("add track %s to recording %s: %w", fo.info.Track, fo.recording, err)
 					}
+					if bad != nil {
+						gone = append(gone, bad)
+					}
 				}
+			}
+		}
+		for _, bad := range gone {
+			if err := f.mendBoth(ctx, fo, other, bad); err != nil {
+				return err
 			}
 		}
 		return nil
@@ -397,27 +392,52 @@ func (f *fold) copy(ctx context.Context, fo *follow) error {
 	return nil
 }
 
-func (f *fold) copySegment(ctx context.Context, fo *follow, from string, id segmentID) error {
-	if e := fo.epochs[id.epoch]; e != nil && e.done.Contains(id.n) {
-		return nil
+// copySegment gives what is damaged in the other recording.
+func (f *fold) copySegment(ctx context.Context, fo, other *follow, id segmentID) (bad *damaged, err error) {
+	if fo.has(id) {
+		return nil, nil
 	}
-	want := wanted{room: fo.room, handle: fo.handle, damaged: damaged{recording: from, track: fo.info.Track, epoch: id.epoch, n: id.n}}
+	want := wanted{room: fo.room, handle: fo.handle, damaged: damaged{recording: other.recording, track: fo.info.Track, epoch: id.epoch, n: id.n}}
+	if _, foreign := other.foreign.Load(id); !foreign {
+		want.sum = other.epochs[id.epoch].sums[id.n]
+	}
 	var data []byte
 	var segment *recording.Segment
-	err := f.keeper.insist(ctx, "read "+want.key(), func(ctx context.Context) (err error) {
+	err = f.keeper.insist(ctx, "read "+want.key(), func(ctx context.Context) (err error) {
 		data, segment, err = f.keeper.look(ctx, want)
 		return err
 	})
-	if errors.As(err, new(*damaged)) {
-		return nil // it is read from the log
+	if errors.As(err, &bad) {
+		return bad, nil
 	}
-	if err != nil {
+	if err == nil {
+		err = f.keeper.putNew(ctx, recording.SegmentKey(fo.recording, fo.info.Track, id.epoch, id.n), data)
+	}
+	if err == nil {
+		fo.take(segment, fingerprintOf(data))
+	}
+	return nil, err
+}
+
+// mendBoth is for a segment that is damaged where it was to be copied from. What is not put back is made again in both, or declared storage_corrupt
+// by both.
+func (f *fold) mendBoth(ctx context.Context, fo, other *follow, bad *damaged) error {
+	if err := f.mend(ctx, other, bad); err != nil {
 		return err
 	}
-	if err := f.keeper.putNew(ctx, recording.SegmentKey(fo.recording, fo.info.Track, id.epoch, id.n), data); err != nil {
-		return err
+	id := segmentID{bad.epoch, bad.n}
+	if other.has(id) {
+		again, err := f.copySegment(ctx, fo, other, id)
+		if err != nil || again == nil {
+			return err
+		}
 	}
-	fo.take(segment, fingerprintOf(data))
+	e := fo.epochs[id.epoch]
+	if e == nil {
+		e = newEpoch(other.epochs[id.epoch].unit)
+		fo.epochs[id.epoch] = e
+	}
+	e.reopen(id.n)
 	return nil
 }
 

@@ -93,3 +93,11 @@ func (f *faulty) List(ctx context.Context, prefix string) iter.Seq2[blob.Object,
 	}
 	return f.Store.List(ctx, prefix)
 }
+
+// unwritable is a store whose writes fail with an error of one's own.
+type unwritable struct {
+	Store
+	err error
+}
+
+func (s unwritable) Put(context.Context, string, []byte) error { return s.err }

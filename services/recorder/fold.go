@@ -9,6 +9,9 @@ import (
 // gathered is how many packs are folded in one step at most.
 const gathered = 4096
 
+// sorted is how many packs are folded before what they complete is stored and what is too much is put aside: each may open a segment.
+const sorted = 512
+
 type trackKey struct{ room, track string }
 
 // fold is the recorder's work, on one goroutine that owns all of it.
@@ -33,6 +36,8 @@ type fold struct {
 	rendered         chan rendered  // unbuffered: run, drain and give receive until all renders are over
 	rendering        sync.WaitGroup // renders that have not been received
 	stored           []byte         // the checkpoint that the store has
+	warned           bool           // of other services' defaults
+	unpointed        bool           // it was damaged: what is closed, only the store tells
 	storedAt, liveAt time.Time
 	stop             context.CancelFunc
 }
@@ -112,6 +117,11 @@ func (f *fold) step(ctx, work context.Context) (more bool, err error) {
 	}
 	for i := range packs {
 		f.pack(work, &packs[i])
+		if (i+1)%sorted == 0 {
+			if err := f.closeSegments(work); err != nil {
+				return false, err
+			}
+		}
 	}
 	f.r.metrics.lag.Store(int64(len(f.packsIn)))
 	f.r.metrics.unread.Store(0)

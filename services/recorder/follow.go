@@ -36,6 +36,12 @@ type follow struct {
 	endKnown bool // the speaker said how it ended
 	endEpoch uint8
 	last     int64
+
+	firstEpoch uint8 // with which the track started
+
+	newest   uint64 // log position of the newest pack that was added
+	doubtful bool   // something was put aside between the end, or the halt of the recording, and the closing
+	anewFrom uint64 // log position from which the open segments are to be read once more, up to the closing; 0: they are not
 	closing  *closing
 
 	// What the fold goroutine does about the track.
@@ -46,6 +52,8 @@ type follow struct {
 	rendering bool           // its .opus is being made
 	writes    sync.WaitGroup // segments on their way to the store
 	lost      atomic.Bool    // one of them did not arrive: the fold is over
+	passed    seldom         // what is said of packets that are passed over
+	clashed   seldom         // and of equivocations
 	foreign   sync.Map       // segmentID of those that another recorder stored first with other bytes, which stay
 }
 
@@ -93,6 +101,7 @@ func (f *follow) add(pos uint64, p *frame.Packet) (t tally) {
 		t.late = p.Count()
 		return t
 	}
+	f.newest = max(f.newest, pos)
 	e := f.epochs[p.Epoch]
 	if e == nil {
 		e = newEpoch(p.Unit)
@@ -181,6 +190,10 @@ func (f *follow) settle(through uint64) {
 		return
 	}
 	f.closing = &closing{through}
+	if f.doubtful && f.newest > through {
+		f.forgetOpen()
+		return
+	}
 	for id, e := range f.epochs {
 		e.drop(0, frame.MaxSeq, through)
 		if e.empty() {
@@ -206,10 +219,10 @@ func (f *follow) declare(g room.GapDeclared) {
 // maxOpen is how many segments of a track are held open; a hole that stays keeps one open to the track's end.
 const maxOpen = 64
 
-// putAside keeps the track's memory bounded: what has waited longest is forgotten, and read from the log again when the track is
-// over. While a track is being closed nothing is put aside.
-func (f *follow) putAside(most int) {
-	if f.ended {
+// putAside keeps the track's memory bounded, given that the log has been read up to a position: what has waited longest is forgotten, and
+// read from the log again when the track is over. Once all is read that counts, nothing is put aside: what was is being taken back.
+func (f *follow) putAside(most int, read uint64) {
+	if f.closing != nil && f.closing.through <= read {
 		return
 	}
 	open := 0
@@ -218,10 +231,27 @@ func (f *follow) putAside(most int) {
 	}
 	for id := 0; open > most && id < 256; {
 		if e := f.epochs[uint8(id)]; e != nil && e.putAside() {
+			f.doubtful = f.doubtful || (f.ended || f.held) && f.closing == nil
 			open--
 			continue
 		}
 		id++
+	}
+}
+
+// forgetOpen is for a closing that lies before things which were put aside: of what is forgotten nobody knows any more what counts. So all that
+// is not closed is read once more.
+func (f *follow) forgetOpen() {
+	for id, e := range f.epochs {
+		if oldest := e.oldest(); oldest > 0 && (f.anewFrom == 0 || oldest < f.anewFrom) {
+			f.anewFrom = oldest
+		}
+		if e.done.Len() == 0 && e.corrupt.Len() == 0 && e.oldest() > f.closing.through {
+			delete(f.epochs, id)
+			continue
+		}
+		clear(e.open)
+		e.aside = frame.Ranges{}
 	}
 }
 

@@ -122,12 +122,22 @@ func readClip(history []entry, from uint64, most int, ahead func() int) (segment
 			read = e.pos
 		}
 		keep(f.closable(read))
-		f.putAside(most)
+		f.putAside(most, read)
 	}
 	for ; events < len(history); events++ {
 		if rm := history[events]; rm.event != nil {
 			rm.event(f)
 		}
+	}
+	again := func(after uint64) {
+		for _, e := range history {
+			if e.pack != nil && e.pos > after && e.pos <= f.closing.through {
+				f.add(e.pos, e.pack)
+			}
+		}
+	}
+	if f.anewFrom != 0 {
+		again(f.anewFrom - 1)
 	}
 	keep(f.closable(read))
 	for {
@@ -146,11 +156,7 @@ func readClip(history []entry, from uint64, most int, ahead func() int) (segment
 		if !ok {
 			break
 		}
-		for _, e := range history {
-			if e.pack != nil && e.pos > after && e.pos <= f.closing.through {
-				f.add(e.pos, e.pack)
-			}
-		}
+		again(after)
 	}
 	slices.SortFunc(gaps, func(a, b room.GapDeclared) int {
 		return cmp.Or(cmp.Compare(a.Epoch, b.Epoch), cmp.Compare(a.From, b.From))

@@ -32,11 +32,13 @@ type Store interface {
 // keeper stores objects and does not give up: a store that fails or is slow makes its callers wait, so nothing is read
 // from the log that could not be kept.
 type keeper struct {
-	store   Store
-	retry   time.Duration
-	stall   time.Duration // an attempt that does not get on for so long is given up and made anew
-	metrics *metrics
-	logger  *slog.Logger
+	store Store
+	retry time.Duration
+	// hopeless says of an error that waiting does not mend it: it is returned. nil: none is.
+	hopeless func(error) bool
+	stall    time.Duration // an attempt that does not get on for so long is given up and made anew
+	metrics  *metrics
+	logger   *slog.Logger
 
 	mu      sync.Mutex
 	waiting map[int64]int // Unix ns of the beginning of what is under way -> how many
@@ -58,6 +60,9 @@ func (k *keeper) insist(ctx context.Context, what string, do func(context.Contex
 			}
 			return err
 		}
+		if k.hopeless != nil && k.hopeless(err) {
+			return fmt.Errorf("%s: %w", what, err)
+		}
 		k.metrics.retries.Add(1)
 		if k.failing.CompareAndSwap(false, true) && ctx.Err() == nil {
 			k.logger.Error("the blob store fails; reading waits until it works again", "doing", what, "error", err)
@@ -71,15 +76,34 @@ func (k *keeper) insist(ctx context.Context, what string, do func(context.Contex
 // errStalled is the cause of an attempt's end that did not get on.
 var errStalled = errors.New("the blob store does not get on")
 
+// What a store may still have to send when it has taken everything: a store of objects uploads large ones in parts, and says nothing while it does. It gets
+// the stall, and as long as that takes over a line of 512 kbit/s.
+const (
+	mostUnsent = 64 << 20 // bytes
+	slowest    = 64 << 10 // bytes per second
+)
+
 type getsOn struct{}
+
+// progress is how an attempt gets on.
+type progress struct {
+	timer   *time.Timer
+	stall   time.Duration
+	written atomic.Int64 // bytes
+}
+
+func (p *progress) report() {
+	unsent := min(p.written.Load(), mostUnsent)
+	p.timer.Reset(p.stall + time.Duration(unsent)*time.Second/slowest)
+}
 
 // attempt does something once, for as long as it gets on: a store that takes a request and never answers must not be waited for.
 func (k *keeper) attempt(ctx context.Context, do func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	timer := time.AfterFunc(k.stall, func() { cancel(errStalled) })
-	defer timer.Stop()
-	err := do(context.WithValue(ctx, getsOn{}, func() { timer.Reset(k.stall) }))
+	p := &progress{stall: k.stall, timer: time.AfterFunc(k.stall, func() { cancel(errStalled) })}
+	defer p.timer.Stop()
+	err := do(context.WithValue(ctx, getsOn{}, p))
 	if err != nil && errors.Is(context.Cause(ctx), errStalled) {
 		return fmt.Errorf("%w: %w", errStalled, err)
 	}
@@ -88,9 +112,25 @@ func (k *keeper) attempt(ctx context.Context, do func(context.Context) error) er
 
 // gotOn says that an attempt which may take long has got on.
 func gotOn(ctx context.Context) {
-	if report, ok := ctx.Value(getsOn{}).(func()); ok {
-		report()
+	if p, ok := ctx.Value(getsOn{}).(*progress); ok {
+		p.report()
 	}
+}
+
+// writing is the writer of a large object: each piece that is taken says that the attempt gets on, and how much there may be to send.
+type writing struct {
+	io.Writer
+	ctx context.Context
+}
+
+// Write implements io.Writer.
+func (w writing) Write(b []byte) (n int, err error) {
+	n, err = w.Writer.Write(b)
+	if p, ok := w.ctx.Value(getsOn{}).(*progress); ok && n > 0 {
+		p.written.Add(int64(n))
+		p.report()
+	}
+	return n, err
 }
 
 // gettingOn is a reader of a large object: each piece that comes says that the attempt gets on.

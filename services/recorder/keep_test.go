@@ -1,8 +1,16 @@
 package recorder
 
 import (
+	"bytes"
+	"context"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
 
+	"airloom/internal/bus"
+	"airloom/internal/eventlog"
 	"airloom/internal/room"
 )
 
@@ -45,6 +53,51 @@ func TestKeepChangesWhileATrackIsOpen(t *testing.T) {
 	for i, m := range closed(t, dir, 2) { // what was said behind it was none of the second one: that began when all was said
 		if want := [][][]byte{voice[100:200], nil}[i]; m.By != room.ByKeep || len(m.Tracks) != 1 || m.Tracks[0].SHA256 != digest(want...) {
 			t.Errorf("%+v", m)
+		}
+	}
+}
+
+// Recorders that were given different --keep write the same manifest of a room that nobody has set, and none ends what the other has begun.
+func TestRecordersWithOtherDefaults(t *testing.T) {
+	r := newRegion(t)
+	dirs := []string{t.TempDir(), t.TempDir()}
+	var said bytes.Buffer
+	for i, keep := range []room.Keep{room.KeepRecord, room.KeepRewind} {
+		log := eventlog.New(r.connect(bus.Recorder), "eu", "recorder-"+string(keep), room.Settings{Keep: keep, Speak: room.SpeakGranted}, quiet)
+		logger := quiet
+		if keep != room.KeepRecord {
+			logger = slog.New(slog.NewTextHandler(&said, nil))
+		}
+		rec, err := New(quick(), r.connect(bus.Recorder), log, openStore(t, dirs[i]), logger)
+		change(t, err)
+		ctx, stop := context.WithCancel(context.Background())
+		done := make(chan error, 1)
+		go func() { done <- rec.Run(ctx) }()
+		end := sync.OnceFunc(func() {
+			stop()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		})
+		defer end()
+		t.Cleanup(end)
+		if keep != room.KeepRecord {
+			s := r.speaker("hall")
+			s.say(0, 0, speech(t, 30))
+			s.end(0, 29)
+			s.leave()
+			m := closed(t, dirs[1], 1)[0]
+			closed(t, dirs[0], 1)
+			if m.Keep != room.KeepRecord || m.By != room.ByKeep || m.Tracks[0].Frames != 30 {
+				t.Errorf("%+v", m)
+			}
+			if got, want := tree(t, dirs[1]), tree(t, dirs[0]); !slices.Equal(got, want) {
+				t.Errorf("one:\n%s\nthe other:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+			}
+			end()
+			if count := strings.Count(said.String(), "give all services of the region the same --keep"); count != 1 {
+				t.Errorf("warned %d times:\n%s", count, &said)
+			}
 		}
 	}
 }

@@ -20,6 +20,7 @@ import (
 
 const (
 	page     = 500    // recordings in one answer
+	named    = 100    // damaged ones that are named in one answer: the next ones are when these are rebuilt
 	ahead    = 128    // recordings read at a time: at most so many in vain when an answer is full
 	maxKnown = 50_000 // recordings and tracks of them that are remembered: some 15 MB
 )
@@ -50,7 +51,9 @@ func (a *answers) list(ctx context.Context, msg *nats.Msg) (*nats.Msg, error) {
 				continue
 			}
 			if one.State == damagedManifest { // whose it is, nobody can tell
-				out.Damaged = append(out.Damaged, one.Recording)
+				if len(out.Damaged) < named {
+					out.Damaged = append(out.Damaged, one.Recording)
+				}
 				continue
 			}
 			size += 300 + 250*len(one.Tracks)

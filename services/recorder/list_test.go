@@ -124,3 +124,22 @@ func TestRememberedSummariesAreBounded(t *testing.T) {
 		}
 	}
 }
+
+// A store in which nothing can be read makes no endless answer.
+func TestListNamesFewDamaged(t *testing.T) {
+	r := newRegion(t)
+	dir := t.TempDir()
+	shelf(t, dir, named+50)
+	paths, err := filepath.Glob(filepath.Join(dir, "recordings", "*", "manifest.json"))
+	change(t, err)
+	for _, path := range paths[1:] {
+		change(t, os.Truncate(path, 10))
+	}
+	rec, _ := r.recorder(quick(), openStore(t, dir))
+	until(t, "ready", rec.Ready)
+	var list query.Recordings
+	until(t, "answered", func() bool { return r.ask(subject.RecorderList, query.RecordingsQuestion{}, &list) == nil })
+	if len(list.Damaged) != named || len(list.Recordings) != 1 || list.More {
+		t.Errorf("%d damaged, %d recordings, more %v", len(list.Damaged), len(list.Recordings), list.More)
+	}
+}

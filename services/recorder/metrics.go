@@ -20,6 +20,7 @@ type metrics struct {
 	lag     atomic.Int64 // log messages not read yet
 	waiting atomic.Int64 // Unix ns since when something waits to be stored; 0: nothing
 	unread  atomic.Int64 // Unix ns when the oldest log message was stored that is not read yet; 0: none
+	hole    atomic.Int64 // Unix ns since when a stream is not read on, because a replica that is away may have what is missing; 0: it is
 	follows atomic.Int64
 }
 
@@ -74,14 +75,32 @@ func newMetrics() (*metrics, error) {
 	return m, err
 }
 
+// holdPatience is how long readiness outlasts a hole that cannot be filled.
+const holdPatience = 10 * time.Second
+
 // unrecordedAge is how long the oldest thing waits that is in the log and could be in the store.
 func (m *metrics) unrecordedAge() (age time.Duration) {
-	for _, since := range []int64{m.waiting.Load(), m.unread.Load()} {
+	for _, since := range []int64{m.waiting.Load(), m.unread.Load(), m.hole.Load()} {
 		if since > 0 {
 			age = max(age, time.Since(time.Unix(0, since)))
 		}
 	}
 	return age
+}
+
+// waits notes since when a hole is being filled; the zero time: it is not.
+func (m *metrics) waits(since time.Time) {
+	if since.IsZero() {
+		m.hole.Store(0)
+		return
+	}
+	m.hole.Store(since.UnixNano())
+}
+
+// held says that a stream is not read on for so long that an operator must know.
+func (m *metrics) held() bool {
+	since := m.hole.Load()
+	return since > 0 && time.Since(time.Unix(0, since)) > holdPatience
 }
 
 func (m *metrics) count(t tally) {

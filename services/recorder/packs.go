@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
@@ -45,13 +46,16 @@ func (f *fold) packets(fo *follow, m *message) {
 		rest, err = frame.Parse(rest, &p)
 		if err != nil || p.Handle != fo.handle {
 			f.r.metrics.rejected.Add(1)
-			f.r.logger.Warn("passing over a packet in the log", "room", fo.room, "track", fo.info.Track, "position", m.pos, "error", err)
+			if all, speak := fo.passed.tell(time.Now(), 1); speak {
+				f.r.logger.Warn("passing over packets in the log", "room", fo.room, "track", fo.info.Track, "packets", all, "position", m.pos, "error", err)
+			}
 			continue
 		}
 		t := fo.add(m.pos, &p)
 		f.r.metrics.count(t)
-		for _, c := range t.clashes {
-			f.r.logger.Error("equivocation: one seq with different bytes; the first one stays", "room", fo.room, "track", fo.info.Track,
+		if all, speak := fo.clashed.tell(time.Now(), len(t.clashes)); speak {
+			c := t.clashes[0]
+			f.r.logger.Error("equivocation: one seq with different bytes; the first one stays", "room", fo.room, "track", fo.info.Track, "seqs", all,
 				"epoch", c.epoch, "seq", c.seq, "kept", fmt.Sprintf("%x", c.kept), "other", fmt.Sprintf("%x", c.other), "position", m.pos)
 		}
 		f.touched[fo] = true
@@ -66,7 +70,7 @@ func (f *fold) closeSegments(ctx context.Context) error {
 				return err
 			}
 		}
-		fo.putAside(maxOpen)
+		fo.putAside(maxOpen, f.read)
 		if !slices.ContainsFunc(fo.gaps, func(g room.GapDeclared) bool { return g.Through > f.read }) {
 			delete(f.touched, fo)
 		}

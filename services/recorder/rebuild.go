@@ -7,7 +7,9 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"time"
 
+	"airloom/internal/blob"
 	"airloom/internal/bus"
 	"airloom/internal/query"
 	"airloom/internal/recording"
@@ -18,6 +20,7 @@ import (
 var (
 	errUnknown = errors.New("the log knows of no such recording")
 	errOpen    = errors.New("the recording is not closed yet: rebuild it when it is")
+	errClosing = errors.New("the recording is being closed, and what is missing in it is not declared yet: try again in a minute; where that lasts, see that a recorder runs")
 )
 
 // rebuild makes the objects of one closed recording again out of the log, by the same pure code as the first time, compares them with
@@ -31,6 +34,8 @@ type rebuild struct {
 	render  *keeper // over scratch
 	log     stand
 	known   map[string]recording.Track // the stored manifest's tracks, where it can be read
+	vouched bool                       // the stored manifest can be trusted more than what is left of the log
+	closing bool                       // the recorder has not stored the manifest yet, and may not have declared all that is missing
 	late    bool                       // only to sign what is stored, where it is what the log says
 	trusted bool                       // some of it was taken as it is stored: the log does not reach back to it
 
@@ -38,11 +43,14 @@ type rebuild struct {
 	report query.Rebuild
 }
 
+// newReport is what there is to say at the beginning.
+func newReport(q query.RebuildQuestion) query.Rebuild {
+	return query.Rebuild{Recording: q.Recording, State: query.RebuildRunning, DryRun: q.DryRun, Objects: []query.RebuiltObject{}, Notes: []string{}}
+}
+
 // openRebuild finds a recording in the log; r's room must be as asked for. Errors: errUnknown, errOpen, or the log's.
 func (r *Recorder) openRebuild(ctx context.Context, q query.RebuildQuestion) (*rebuild, error) {
-	b := &rebuild{fold: newFold(r), dry: q.DryRun, report: query.Rebuild{
-		Recording: q.Recording, State: query.RebuildRunning, DryRun: q.DryRun, Objects: []query.RebuiltObject{}, Notes: []string{},
-	}}
+	b := &rebuild{fold: newFold(r), dry: q.DryRun, report: newReport(q)}
 	b.fold.keeper = b.keeper(r.store)
 	name, err := b.roomOf(ctx, q.Recording)
 	if err != nil {
@@ -68,7 +76,9 @@ func (r *Recorder) openRebuild(ctx context.Context, q query.RebuildQuestion) (*r
 // keeper stores as the recorder's does, and is not counted as the recorder's work.
 func (b *rebuild) keeper(store Store) *keeper {
 	r := b.fold.r
-	return newKeeper(store, r.cfg.Retry, &metrics{}, r.logger)
+	k := newKeeper(store, r.cfg.Retry, &metrics{}, r.logger)
+	k.stall = r.cfg.Stall
+	return k
 }
 
 // roomOf gives the room of a recording, by the event that started it; "" where there is none.
@@ -101,11 +111,18 @@ func (b *rebuild) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.scratch.close()) }()
+	defer func() { err = b.scratch.explain(ctx, err) }()
 	b.render = b.keeper(b.scratch)
+	b.render.hopeless = diskFull
+	if b.closing, err = b.beingClosed(ctx); err != nil {
+		return err
+	}
 	if b.log, err = b.fold.stand(ctx, b.fold.packs); err != nil {
 		return err
 	}
-	b.known = b.knownTracks(ctx)
+	if err := b.readManifest(ctx); err != nil {
+		return err
+	}
 	whole := true
 	for _, id := range b.rec.members {
 		track, err := b.track(ctx, b.rm.tracks[id])
@@ -117,9 +134,29 @@ func (b *rebuild) run(ctx context.Context) (err error) {
 		} else {
 			b.rec.done[id] = *track
 		}
+		if err := b.scratch.drop(b.rec.id, id); err != nil {
+			return err
+		}
 		b.tell(func(report *query.Rebuild) { report.TracksDone++ })
 	}
 	return b.manifest(ctx, whole)
+}
+
+// justNow is how long after its end a recording without a manifest counts as being closed, though no open one tells of it.
+const justNow = 10 * time.Minute
+
+// beingClosed says whether the recording is still in a recorder's hands.
+func (b *rebuild) beingClosed(ctx context.Context) (bool, error) {
+	for _, key := range []string{recording.ManifestKey(b.rec.id), recording.OpenKey(b.rec.id)} {
+		_, err := b.fold.keeper.get(ctx, key)
+		if err == nil {
+			return key == recording.OpenKey(b.rec.id), nil
+		}
+		if !errors.Is(err, blob.ErrNotExist) {
+			return false, err
+		}
+	}
+	return time.Since(*b.rec.stopped) < justNow, nil
 }
 
 // tell changes the report.

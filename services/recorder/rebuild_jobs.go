@@ -1,6 +1,7 @@
 package recorder
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -19,6 +20,7 @@ import (
 const (
 	rebuilding = 2                // recordings made again at the same time
 	remembers  = 10 * time.Minute // how long what became of one can be asked for
+	opening    = 3 * time.Second  // how long an answer waits to hear whether one can begin
 )
 
 var errBusy = errors.New("other recordings are being rebuilt: try again when they are done")
@@ -34,9 +36,14 @@ type rebuilds struct {
 	running sync.WaitGroup
 }
 
+// rebuildJob is one of them. Its mutable fields are guarded by rebuilds.mu.
 type rebuildJob struct {
-	work  *rebuild
-	ended time.Time // zero: it runs
+	asked  query.RebuildQuestion // by whom began it
+	opened chan struct{}         // closed when it is known whether it can begin, or cannot
+	work   *rebuild              // while it runs; nil before it is opened, and when it has ended: it holds the whole fold of a room
+	told   query.Rebuild         // what there is to say without work
+	err    error                 // it was refused
+	ended  time.Time             // zero: it runs
 }
 
 func newRebuilds(ctx context.Context, r *Recorder) *rebuilds {
@@ -58,18 +65,32 @@ func (b *rebuilds) ask(ctx context.Context, msg *nats.Msg) (*nats.Msg, error) {
 	if q.Recorder != "" {
 		return nil, recording.ErrName // it is over long since
 	}
-	job, err := b.begin(ctx, q)
+	job, err := b.begin(q)
 	if err != nil {
 		return nil, err
+	}
+	select { // mostly that takes no time, and who asked wrongly hears of it at once
+	case <-job.opened:
+	case <-time.After(opening):
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
 	return b.answer(job, q)
 }
 
 // answer tells how far a job is, to those who may know of its room.
 func (b *rebuilds) answer(job *rebuildJob, q query.RebuildQuestion) (*nats.Msg, error) {
-	report := job.work.so()
-	if q.Room != "" && q.Room != report.Room {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	report := job.told
+	if job.work != nil {
+		report = job.work.so()
+	}
+	if q.Room != "" && q.Room != cmp.Or(report.Room, job.asked.Room) {
 		return nil, recording.ErrName
+	}
+	if job.err != nil {
+		return nil, job.err
 	}
 	report.Recorder = b.name
 	return answered(report)
@@ -85,17 +106,13 @@ func (b *rebuilds) job(q query.RebuildQuestion) *rebuildJob {
 		}
 	}
 	job := b.jobs[q.Recording]
-	if job == nil || q.Recorder == "" && (!job.ended.IsZero() || job.work.dry != q.DryRun) {
+	if job == nil || q.Recorder == "" && (!job.ended.IsZero() || job.asked.DryRun != q.DryRun) {
 		return nil
 	}
 	return job
 }
 
-func (b *rebuilds) begin(ctx context.Context, q query.RebuildQuestion) (*rebuildJob, error) {
-	work, err := b.r.openRebuild(ctx, q)
-	if err != nil {
-		return nil, err
-	}
+func (b *rebuilds) begin(q query.RebuildQuestion) (*rebuildJob, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	busy := 0
@@ -107,26 +124,42 @@ func (b *rebuilds) begin(ctx context.Context, q query.RebuildQuestion) (*rebuild
 	if old := b.jobs[q.Recording]; busy >= rebuilding || b.ctx.Err() != nil || old != nil && old.ended.IsZero() {
 		return nil, errBusy
 	}
-	job := &rebuildJob{work: work}
+	job := &rebuildJob{asked: q, opened: make(chan struct{}), told: newReport(q)}
 	b.jobs[q.Recording] = job
 	b.running.Go(func() { b.run(job) })
 	return job, nil
 }
 
+// run finds the recording in the log, which may take long where that is, and makes it again.
 func (b *rebuilds) run(job *rebuildJob) {
-	err := job.work.run(b.ctx)
+	work, err := b.r.openRebuild(b.ctx, job.asked)
 	if err != nil {
-		b.r.logger.Error("a recording was not rebuilt to its end", "recording", job.work.rec.id, "error", err)
+		b.end(job, job.told, err)
+		close(job.opened)
+		return
 	}
-	job.work.tell(func(report *query.Rebuild) {
-		report.State = query.RebuildDone
-		if err != nil {
-			report.State, report.Error = query.RebuildFailed, err.Error()
-		}
-	})
+	b.mu.Lock()
+	job.work = work
+	b.mu.Unlock()
+	close(job.opened)
+	err = work.run(b.ctx)
+	b.end(job, work.so(), err)
+}
+
+// end keeps of a job what is to be told.
+func (b *rebuilds) end(job *rebuildJob, report query.Rebuild, err error) {
+	report.State = query.RebuildDone
+	if err != nil {
+		report.State, report.Error = query.RebuildFailed, err.Error()
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	job.ended = time.Now()
+	job.told, job.work, job.ended = report, nil, time.Now()
+	if status, _ := refusal(err); status != 0 {
+		job.err = err
+	} else if err != nil {
+		b.r.logger.Error("a recording was not rebuilt to its end", "recording", job.asked.Recording, "error", err)
+	}
 }
 
 // refusal is the status and the words for what a rebuild cannot begin with; 0 for other errors.
@@ -136,6 +169,8 @@ func refusal(err error) (status int, words string) {
 		return http.StatusNotFound, errUnknown.Error()
 	case errors.Is(err, errOpen):
 		return http.StatusConflict, errOpen.Error()
+	case errors.Is(err, errClosing):
+		return http.StatusConflict, errClosing.Error()
 	case errors.Is(err, errBusy):
 		return http.StatusTooManyRequests, errBusy.Error()
 	}

@@ -147,18 +147,28 @@ func (b *rebuild) signedOtherwise(ctx context.Context, stored, made []byte) (boo
 	return false, nil
 }
 
-// knownTracks reads the tracks of the stored manifest; nil where it cannot be read.
-func (b *rebuild) knownTracks(ctx context.Context) map[string]recording.Track {
+// readManifest reads the stored manifest, where it can be read.
+func (b *rebuild) readManifest(ctx context.Context) error {
 	data, err := b.fold.keeper.get(ctx, recording.ManifestKey(b.rec.id))
-	var m recording.Manifest
-	if err != nil || json.Unmarshal(data, &m) != nil || m.Recording != b.rec.id || m.State != recording.Closed {
+	if errors.Is(err, blob.ErrNotExist) {
 		return nil
 	}
-	known := map[string]recording.Track{}
-	for _, t := range m.Tracks {
-		known[t.Track] = t
+	if err != nil {
+		return err
 	}
-	return known
+	var m recording.Manifest
+	if json.Unmarshal(data, &m) != nil || m.Recording != b.rec.id || m.State != recording.Closed {
+		return nil
+	}
+	b.known = map[string]recording.Track{}
+	for _, t := range m.Tracks {
+		b.known[t.Track] = t
+	}
+	b.vouched, err = b.vouches(ctx, data)
+	if b.rec.unset && b.vouched { // of a build that took its recorder's own default
+		b.rec.keep = m.Keep
+	}
+	return err
 }
 
 // stored is a track as its own object or the manifest has it; nil where neither can be read.

@@ -1,6 +1,7 @@
 package recorder
 
 import (
+	"crypto/ed25519"
 	"errors"
 	"net/http"
 	"os"
@@ -169,6 +170,42 @@ func TestRebuildRefuses(t *testing.T) {
 		err := query.Ask(t.Context(), r.edge.Conn(), subject.RecorderRebuild, c.q, &got)
 		if !errors.As(err, &refused) || refused.Status != c.status {
 			t.Errorf("%s: %v, %+v", c.name, err, got)
+		}
+	}
+}
+
+// Where the log has forgotten the first copy of some frames and still has another one, the stored segment that the manifest vouches for is right, and stays.
+func TestRebuildKeepsWhatTheManifestVouchesFor(t *testing.T) {
+	for _, signs := range []bool{false, true} {
+		r, forget := newForgetfulRegion(t)
+		dir := t.TempDir()
+		cfg := quick()
+		if signs {
+			_, cfg.Key, _ = ed25519.GenerateKey(nil)
+		}
+		r.recorder(cfg, openStore(t, dir))
+		voice := speech(t, 600)
+		s := r.speaker("hall")
+		s.say(0, 0, voice[:500])
+		s.say(0, 0, voice[500:510]) // other bytes
+		s.say(0, 500, voice[500:])
+		s.end(0, 599)
+		s.leave()
+		m := closed(t, dir, 1)[0]
+		if signs {
+			until(t, "signed", func() bool {
+				found, _ := filepath.Glob(filepath.Join(dir, "recordings", "*", "*.sig"))
+				return len(found) == 1
+			})
+		}
+		want := tree(t, dir)
+		forget(2)
+		got := rebuilt(t, r, query.RebuildQuestion{Recording: m.Recording})
+		if !got.Whole() || got.Damaged+got.Lost+got.PutBack != 0 {
+			t.Errorf("signs %v: %+v", signs, got)
+		}
+		if now := tree(t, dir); !slices.Equal(now, want) {
+			t.Errorf("signs %v: rebuilt:\n%s\nwas:\n%s", signs, strings.Join(now, "\n"), strings.Join(want, "\n"))
 		}
 	}
 }

@@ -22,7 +22,9 @@ func (b *rebuild) track(ctx context.Context, s *knownTrack) (*recording.Track, e
 		if err := b.segments(ctx, fo, s, through); err != nil {
 			return nil, err
 		}
-		if trusting = len(fo.undeclared(through)) > 0; trusting { // the log has lost what it should have
+		if trusting = len(fo.undeclared(through)) > 0; trusting && b.closing {
+			return nil, errClosing
+		} else if trusting { // the log has lost what it should have
 			fo = b.follow(s)
 		}
 	}
@@ -33,6 +35,9 @@ func (b *rebuild) track(ctx context.Context, s *knownTrack) (*recording.Track, e
 		if err := b.segments(ctx, fo, s, through); err != nil {
 			return nil, err
 		}
+	}
+	if b.closing && len(fo.undeclared(through)) > 0 {
+		return nil, errClosing
 	}
 	b.trusted = b.trusted || trusting
 	var known *recording.Track // what the log may not be able to say any more
@@ -128,7 +133,7 @@ func (b *rebuild) mayHaveForgotten(s *knownTrack) bool {
 func (b *rebuild) segments(ctx context.Context, fo *follow, s *knownTrack, through uint64) error {
 	if err := b.read(ctx, fo, 0, through, func(read uint64) error {
 		err := b.take(ctx, fo, fo.closable(read))
-		fo.putAside(maxOpen)
+		fo.putAside(maxOpen, 0)
 		return err
 	}); err != nil {
 		return err

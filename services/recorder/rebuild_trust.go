@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 
+	"airloom/internal/blob"
 	"airloom/internal/recording"
 )
 
@@ -20,21 +21,24 @@ import (
 // again; of the others the stored ones are taken, where they are what the manifest says.
 func (b *rebuild) trustStored(ctx context.Context, s *knownTrack, fo *follow, through uint64) error {
 	whole := b.follow(s) // by no gap: what a reason without a position covers may have been there
+	trusted, err := b.trustVouched(ctx, s, fo, whole)
+	if err != nil {
+		return err
+	}
 	if err := b.read(ctx, whole, 0, through, func(uint64) error {
 		err := b.take(ctx, whole, whole.closable(0))
-		whole.putAside(maxOpen)
+		whole.putAside(maxOpen, 0)
 		return err
 	}); err != nil {
 		return err
 	}
-	trusted := 0
 	dir := recording.Dir(b.rec.id) + recording.SegmentsDir + s.info.Track + "/"
 	for o, err := range b.fold.keeper.store.List(ctx, dir) {
 		if err != nil {
 			return err
 		}
 		id, ok := parseSegmentName(strings.TrimPrefix(o.Key, dir))
-		if e := whole.epochs[id.epoch]; !ok || e != nil && e.done.Contains(id.n) {
+		if e := whole.epochs[id.epoch]; !ok || e != nil && e.done.Contains(id.n) || fo.has(id) {
 			continue
 		}
 		taken, err := b.trust(ctx, s, fo, id, false)
@@ -48,6 +52,9 @@ func (b *rebuild) trustStored(ctx context.Context, s *knownTrack, fo *follow, th
 	for id, e := range whole.epochs {
 		for r := range e.done.All() {
 			for n := uint64(r.From); n <= uint64(r.To); n++ {
+				if fo.has(segmentID{id, uint32(n)}) {
+					continue
+				}
 				if _, err := b.trust(ctx, s, fo, segmentID{id, uint32(n)}, true); err != nil {
 					return err
 				}
@@ -58,6 +65,54 @@ func (b *rebuild) trustStored(ctx context.Context, s *knownTrack, fo *follow, th
 		b.note("track %s: the log begins at position %d: %d closed segments are the truth and were not made again", s.info.Track, b.log.first, trusted)
 	}
 	return nil
+}
+
+// trustVouched takes the stored segments whose SHA-256 is the manifest's, and gives their number: where the log has forgotten the first copy of a frame and
+// still has a later one, it would tell otherwise. whole, which is read from the log, is told of them, too, and makes none of them.
+func (b *rebuild) trustVouched(ctx context.Context, s *knownTrack, fo, whole *follow) (trusted int, err error) {
+	if !b.vouched {
+		return 0, nil
+	}
+	for _, info := range b.known[s.info.Track].Segments {
+		want := wanted{room: b.rm.name, handle: s.handle, damaged: damaged{recording: b.rec.id, track: s.info.Track, epoch: info.Epoch, n: info.N}}
+		var data []byte
+		var segment *recording.Segment
+		err := b.fold.keeper.insist(ctx, "read "+want.key(), func(ctx context.Context) (err error) {
+			data, segment, err = b.fold.keeper.look(ctx, want)
+			return err
+		})
+		if errors.As(err, new(*damaged)) {
+			continue
+		}
+		if err != nil {
+			return trusted, err
+		}
+		if b.asInManifest(s.info.Track, segmentID{info.Epoch, info.N}, data) {
+			fo.take(segment, fingerprintOf(data))
+			whole.take(segment, fingerprintOf(data))
+			trusted++
+		}
+	}
+	return trusted, nil
+}
+
+// vouches says whether a stored manifest can be trusted more than what is left of a log: by this recorder's own signature, where it signs.
+func (b *rebuild) vouches(ctx context.Context, manifest []byte) (bool, error) {
+	key, signature, err := b.fold.r.signature(b.rec.id, manifest)
+	if err != nil || key == "" {
+		return err == nil, err
+	}
+	stored, err := b.fold.keeper.get(ctx, key)
+	if errors.Is(err, blob.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil && bytes.Equal(stored, signature), err // Ed25519: the same key makes the same object
+}
+
+// has says whether a segment is closed.
+func (f *follow) has(id segmentID) bool {
+	e := f.epochs[id.epoch]
+	return e != nil && e.done.Contains(id.n)
 }
 
 // trust takes a segment as it is, unless it is none of the track, or not what the manifest says. made says that it has just been made

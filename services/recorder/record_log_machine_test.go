@@ -172,6 +172,13 @@ func (w *simLog) over(epoch uint8, last int64) {
 		w.must(w.state.Leave("s", room.Timeout))
 	}
 	w.ended = w.Now()
+	if w.Chance(0.3) { // an edge that was frozen thaws and declares what no longer counts
+		w.After(4*time.Second+w.Upto(10*time.Second), func() {
+			if draft, err := w.state.DeclareGap(room.GapDeclared{Track: simTrack, Epoch: epoch, To: uint32(max(last, 1)), Reason: room.Rejected}); err == nil {
+				w.append(draft)
+			}
+		})
+	}
 }
 
 // judge holds what is stored against the log.
@@ -195,7 +202,7 @@ func (w *simLog) judge() {
 	want := w.want(0, through, len(w.events))
 	w.compare("the track", have, want)
 	for at := range w.acked {
-		if !want[at] && !w.declared(at) {
+		if !want[at] && !w.shut(at) {
 			w.Fail("%v is acked, and the recording does not have it", at)
 		}
 	}
@@ -286,14 +293,14 @@ func (w *simLog) shutOut(epoch uint8, seq uint32, at uint64, events []*room.Even
 	return false
 }
 
-// declared says whether the speaker or an edge has given a frame up.
-func (w *simLog) declared(at place) bool {
+// shut says whether a gap with a position has shut a frame out. One that is but a reason has not: what is acked is kept, whoever has given it up.
+func (w *simLog) shut(at place) bool {
 	for _, e := range w.events {
 		switch g := e.Fact.(type) {
 		case room.TrackClosed:
 			return false
 		case room.GapDeclared:
-			if g.Epoch == at.epoch && g.From <= at.seq && at.seq <= g.To {
+			if g.Through > 0 && g.Epoch == at.epoch && g.From <= at.seq && at.seq <= g.To {
 				return true
 			}
 		}

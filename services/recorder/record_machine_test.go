@@ -21,9 +21,10 @@ func TestRecordMachine(t *testing.T) { sim.Check(t, func(w *sim.World) { runReco
 func TestRecordMachineFindsBugs(t *testing.T) {
 	for bug, words := range map[string]string{
 		"closed by a timer": "", "no grace": "is acked, and", "reads ahead": "", "forgets open segments": "", "closes while halted": "",
+		"takes a reason for an end": "is acked, and",
 	} {
 		t.Run(bug, func(t *testing.T) {
-			sim.Finds(t, 200, words, func(w *sim.World) { runRecording(t, w, bug) })
+			sim.Finds(t, 1000, words, func(w *sim.World) { runRecording(t, w, bug) })
 		})
 	}
 }
@@ -105,7 +106,7 @@ func (r *simRecorder) begin() {
 	if r.w.bug == "forgets open segments" {
 		after = p.read
 	}
-	r.again(after, p.read)
+	r.again(r.follow, after, p.read)
 }
 
 // clip is fold.sync: it follows the track for each recording that holds it, from where a checkpoint says.
@@ -115,6 +116,7 @@ func (r *simRecorder) clip(points map[string]*trackPoint) {
 		if !slices.Contains(rec.members, simTrack) {
 			continue
 		}
+		held := rec.held() && r.w.bug != "closes while halted"
 		at := slices.IndexFunc(r.clips, func(fo *follow) bool { return fo.recording == rec.id })
 		if at < 0 {
 			fo, after := rec.follow(r.room, s), uint64(0)
@@ -126,17 +128,16 @@ func (r *simRecorder) clip(points map[string]*trackPoint) {
 				after = p.After
 			}
 			at, r.clips = len(r.clips), append(r.clips, fo)
-			for after = max(after, fo.from); after < r.read; after++ {
-				fo.add(after+1, r.w.packs[after])
-			}
+			fo.held = held
+			r.again(fo, max(after, fo.from), r.read)
 		}
 		fo := r.clips[at]
-		if fo.held = rec.stopping && rec.stopped == nil && r.w.bug != "closes while halted"; fo.held {
+		if fo.held = held; held {
 			continue
 		}
 		if _, cut := rec.cut[simTrack]; cut {
 			fo.cut(rec.through)
-		} else if s.over != 0 && fo.closing == nil {
+		} else if s.over != 0 && (fo.closing == nil || !fo.ended) {
 			fo.end(s.endKnown, s.endEpoch, s.last)
 		}
 	}
@@ -150,9 +151,21 @@ func (r *simRecorder) over() {
 	}
 }
 
-func (r *simRecorder) again(after, through uint64) {
+// again is fold.readAgain.
+func (r *simRecorder) again(fo *follow, after, through uint64) {
 	for ; after < through; after++ {
-		r.follow.add(after+1, r.w.packs[after])
+		fo.add(after+1, r.w.packs[after])
+		if r.w.Chance(0.1) {
+			r.keep(fo, fo.closable(0))
+			fo.putAside(1+r.w.IntN(4), after+1)
+		}
+	}
+}
+
+// back is fold.readBack.
+func (r *simRecorder) back(fo *follow, after, through uint64) {
+	for ; after < through; after++ {
+		fo.add(after+1, r.w.packs[after])
 	}
 }
 
@@ -183,10 +196,10 @@ func (r *simRecorder) step() {
 	}
 	r.packs(to)
 	r.keep(r.follow, r.follow.closable(r.read))
-	r.follow.putAside(1 + w.IntN(4))
+	r.follow.putAside(1+w.IntN(4), r.read)
 	for _, fo := range r.clips {
 		r.keep(fo, fo.closable(r.read))
-		fo.putAside(1 + w.IntN(4))
+		fo.putAside(1+w.IntN(4), r.read)
 		r.settleClip(fo)
 	}
 	if r.settle(); w.Chance(0.05) {
@@ -204,14 +217,18 @@ func (r *simRecorder) settleClip(fo *follow) {
 	if !fo.ended || fo.closing == nil || r.read < fo.closing.through {
 		return
 	}
+	if fo.anewFrom != 0 {
+		r.again(fo, fo.anewFrom-1, fo.closing.through)
+		fo.anewFrom = 0
+	}
 	if fo.clipped() {
 		fo.excuse()
 	} else if len(fo.undeclared(fo.closing.through)) > 0 {
 		return // the whole track's follow says so
 	}
 	r.keep(fo, fo.rest())
-	for after, ok := fo.takeBack(maxOpen); ok && after < fo.closing.through; after++ {
-		fo.add(after+1, r.w.packs[after])
+	if after, ok := fo.takeBack(maxOpen); ok {
+		r.back(fo, after, fo.closing.through)
 	}
 }
 
@@ -298,6 +315,11 @@ func (r *simRecorder) settle() {
 	if r.read < fo.closing.through {
 		return
 	}
+	if fo.anewFrom != 0 {
+		r.again(fo, fo.anewFrom-1, fo.closing.through)
+		fo.anewFrom = 0
+		return
+	}
 	if gaps := fo.undeclared(fo.closing.through); len(gaps) > 0 {
 		facts := make([]room.Fact, len(gaps))
 		for i, g := range gaps {
@@ -308,7 +330,7 @@ func (r *simRecorder) settle() {
 	}
 	r.keep(fo, fo.rest())
 	if after, ok := fo.takeBack(maxOpen); ok {
-		r.again(after, fo.closing.through)
+		r.back(fo, after, fo.closing.through)
 		return
 	}
 	clips, done := r.clipsDone()
@@ -337,7 +359,7 @@ func (r *simRecorder) close() {
 	switch {
 	case fo.graceIsOver(grace):
 		through = max(through, w.through())
-	case r.read < fo.head || !fo.whole():
+	case r.read < fo.head || !fo.whole() && (w.bug != "takes a reason for an end" || !fo.endKnown || len(fo.undeclared(0)) > 0):
 		return
 	}
 	fo.askedAt, fo.asked = time.Now(), uint64(len(w.events)+1)

@@ -46,9 +46,9 @@ func New(cfg Config, b *bus.Bus, log *eventlog.Log, store Store, logger *slog.Lo
 	}, nil
 }
 
-// Ready says whether it follows the log, reaches NATS and its blob store works.
+// Ready says whether it follows the log, reaches NATS and its blob store works, and no replica that is away holds it up.
 func (r *Recorder) Ready() bool {
-	return r.caught.Load() && r.bus.Up() && !r.failing.Load()
+	return r.caught.Load() && r.bus.Up() && !r.failing.Load() && !r.metrics.held()
 }
 
 // Run records until ctx ends; then it finishes what is in hand, within Config.Drain, and stores how far it is. It
@@ -57,6 +57,7 @@ func (r *Recorder) Run(ctx context.Context) error {
 	if r.cfg.Key == nil {
 		r.logger.Warn("this recorder has no key: its recordings are not signed, and cannot be proven to be its own")
 	}
+	sweepScratch(r.logger)
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(r.cfg.Drain, stop) })()
@@ -74,8 +75,10 @@ func (r *Recorder) Run(ctx context.Context) error {
 func (r *Recorder) record(ctx, work context.Context) error {
 	defer r.caught.Store(false)
 	f := newFold(r)
-	if err := f.resume(ctx); err != nil {
-		return err
+	work, f.stop = context.WithCancel(work) // what is complete is stored already while the fold resumes
+	defer f.stop()
+	if err := f.resume(ctx, work); err != nil {
+		return f.give(err)
 	}
 	taps, stopTaps := context.WithCancel(ctx)
 	group, groupCtx := errgroup.WithContext(taps)

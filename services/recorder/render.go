@@ -97,7 +97,7 @@ func (r *render) opus(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	sum := &counting{w: object, hash: sha256.New()}
+	sum := &counting{w: writing{object, ctx}, hash: sha256.New()}
 	buffered := bufio.NewWriterSize(sum, 64<<10)
 	if err := errors.Join(r.write(ctx, buffered), buffered.Flush()); err != nil {
 		object.Abort()

@@ -19,6 +19,7 @@ type knownRoom struct {
 	name       string
 	state      *room.State
 	tracks     map[string]*knownTrack
+	set        bool              // somebody has set it: its settings are not this recorder's defaults
 	live       []string          // tracks that are not over
 	recordings []*knownRecording // its recordings, in order
 
@@ -48,8 +49,10 @@ type knownTrack struct {
 	endKnown bool
 	endEpoch uint8
 	last     int64
-	closed   bool        // the closing fact is there: nothing changes any more
-	facts    []room.Fact // its gaps and its closing, in order
+
+	firstEpoch uint8
+	closed     bool        // the closing fact is there: nothing changes any more
+	facts      []room.Fact // its gaps and its closing, in order
 }
 
 // knownRecording is a recording as the events tell of it.
@@ -57,6 +60,7 @@ type knownRecording struct {
 	id      string
 	by      string
 	keep    room.Keep
+	unset   bool // nobody had set the room: keep does not follow from its events alone
 	started time.Time
 	stopped *time.Time
 	members []string // tracks, in the order of their starting
@@ -83,6 +87,8 @@ func (rm *knownRoom) apply(e *room.Event, logRead uint64) {
 	before, kept := rm.state.Recording, rm.state.Settings.Keep
 	rm.state.Apply(e)
 	switch fact := e.Fact.(type) {
+	case room.Created, room.Changed, room.Opened:
+		rm.set = true
 	case room.TrackStarted:
 		rm.trackStarted(e, fact, logRead)
 	case room.TrackEnded:
@@ -146,7 +152,7 @@ func logOf(fact room.Fact) uint64 {
 }
 
 func (rm *knownRoom) trackStarted(e *room.Event, fact room.TrackStarted, logRead uint64) {
-	s := &knownTrack{handle: fact.Handle, position: e.Position, logRead: logRead, last: -1, info: recording.Track{
+	s := &knownTrack{handle: fact.Handle, position: e.Position, logRead: logRead, last: -1, firstEpoch: fact.Epoch, info: recording.Track{
 		Track: fact.Track, Session: fact.Session, Name: fact.Name, Label: fact.Label, Channels: fact.Channels,
 		FrameMS: fact.FrameMS, Started: e.At.UTC(), Clock: fact.Clock, State: recording.Open,
 	}}
@@ -169,7 +175,7 @@ func (rm *knownRoom) trackStarted(e *room.Event, fact room.TrackStarted, logRead
 // recordingStarted begins a recording of every track that was open at its beginning or later.
 func (rm *knownRoom) recordingStarted(e *room.Event, fact room.RecordingStarted) {
 	rec := &knownRecording{
-		from: fact.From, id: fact.Recording, by: fact.By, keep: rm.state.Settings.Keep, started: e.At.UTC(), done: map[string]recording.Track{},
+		id: fact.Recording, by: fact.By, keep: rm.keep(fact.By), unset: !rm.set, from: fact.From, started: e.At.UTC(), done: map[string]recording.Track{},
 	}
 	since := e.Position
 	if fact.Since != 0 {
@@ -199,10 +205,19 @@ func (rm *knownRoom) clip(rec *knownRecording, through uint64) {
 	}
 }
 
+// held says that it is known to end, and not yet where.
+func (rec *knownRecording) held() bool { return rec.stopping && rec.stopped == nil }
+
 // known says whether all that counts of a member is known.
 func (rec *knownRecording) known(s *knownTrack) bool {
 	_, cut := rec.cut[s.info.Track]
 	return cut || s.closed
+}
+
+// clips says whether it holds but a part of a track.
+func (rec *knownRecording) clips(s *knownTrack) bool {
+	_, cut := rec.cut[s.info.Track]
+	return cut || rec.clipFrom(s) > 0
 }
 
 // clipFrom is the position of the audio log behind which a track is held; 0: from its beginning.
@@ -211,6 +226,18 @@ func (rec *knownRecording) clipFrom(s *knownTrack) uint64 {
 		return 0
 	}
 	return rec.from
+}
+
+// keep is the room's setting for the manifest of a recording. Of a room that nobody has set, every recorder must say the same, whatever its own defaults
+// are: what the recording itself follows from, or else the default of services.
+func (rm *knownRoom) keep(by string) room.Keep {
+	switch {
+	case rm.set:
+		return rm.state.Settings.Keep
+	case by == room.ByKeep:
+		return room.KeepRecord
+	}
+	return room.KeepRewind
 }
 
 func (rm *knownRoom) noteEnds(e *room.Event) {
@@ -238,11 +265,11 @@ func (rm *knownRoom) wish(region string) (draft room.Draft, ok bool) {
 	case rec == nil:
 		return room.Draft{}, false
 	case rm.state.Stopping: // whoever halted it asks where the log is; should that one have died, this recorder does
-		if time.Since(rec.halted) < askAgain && (rec.by != room.ByKeep || rm.state.Settings.Keep == room.KeepRecord) {
+		if time.Since(rec.halted) < askAgain && !rm.unwanted(rec) {
 			return room.Draft{}, false
 		}
 		draft, err = rm.state.StopRecording(rec.id, 1)
-	case rec.by == room.ByKeep && rm.state.Settings.Keep != room.KeepRecord:
+	case rm.unwanted(rec):
 		draft, err = rm.state.HaltRecording()
 	case rec.by == room.ByKeep && rm.state.OpenTracks() == 0:
 		draft, err = rm.state.StopRecording(rec.id, 0)
@@ -250,6 +277,12 @@ func (rm *knownRoom) wish(region string) (draft room.Draft, ok bool) {
 		return room.Draft{}, false
 	}
 	return draft, err == nil
+}
+
+// unwanted says whether a recording goes on that the room's settings want no longer. A room that nobody has set says nothing of that: another
+// recorder's defaults may want it.
+func (rm *knownRoom) unwanted(rec *knownRecording) bool {
+	return rec.by == room.ByKeep && rm.set && rm.state.Settings.Keep != room.KeepRecord
 }
 
 func (rm *knownRoom) recording(id string) *knownRecording {

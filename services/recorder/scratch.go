@@ -6,9 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"log/slog"
 	"os"
+	"path/filepath"
+	"syscall"
+	"time"
 
 	"airloom/internal/blob"
+	"airloom/internal/recording"
 )
 
 // scratch is a store over another one: what is written stays in a folder of its own, what is not there is read from below.
@@ -16,21 +22,93 @@ type scratch struct {
 	*blob.Store
 	below Store
 	dir   string
+	lock  *os.File
 }
 
-func newScratch(ctx context.Context, below Store) (*scratch, error) {
-	dir, err := os.MkdirTemp("", "airloom-rebuild-")
+// scratchName begins the names of folders to rebuild in. Each holds a file that is locked as long as its process lives.
+const scratchName, scratchLock = "airloom-rebuild-", "lock"
+
+func newScratch(ctx context.Context, below Store) (_ *scratch, err error) {
+	dir, err := os.MkdirTemp("", scratchName)
 	if err != nil {
 		return nil, fmt.Errorf("make a folder to rebuild in: %w", err)
 	}
-	store, err := blob.Open(ctx, dir)
-	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
+	s := &scratch{below: below, dir: dir}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("make a folder to rebuild in: %w", errors.Join(err, s.close()))
+		}
+	}()
+	if s.lock, err = lockFile(filepath.Join(dir, scratchLock), os.O_CREATE); err != nil {
+		return nil, err
 	}
-	return &scratch{Store: store, below: below, dir: dir}, nil
+	s.Store, err = blob.Open(ctx, s.objects())
+	return s, err
 }
 
-func (s *scratch) close() error { return errors.Join(s.Store.Close(), os.RemoveAll(s.dir)) }
+func (s *scratch) objects() string { return filepath.Join(s.dir, "objects") }
+
+func (s *scratch) close() error {
+	err := os.RemoveAll(s.dir)
+	if s.Store != nil {
+		err = errors.Join(err, s.Store.Close())
+	}
+	if s.lock != nil {
+		err = errors.Join(err, s.lock.Close())
+	}
+	return err
+}
+
+// drop forgets the objects of a track that is done.
+func (s *scratch) drop(id, track string) error {
+	var errs []error
+	for _, key := range []string{recording.Dir(id) + recording.SegmentsDir + track, recording.OpusKey(id, track), recording.TrackKey(id, track)} {
+		errs = append(errs, os.RemoveAll(filepath.Join(s.objects(), filepath.FromSlash(key))))
+	}
+	return errors.Join(errs...)
+}
+
+// explain says what to do about a disk that is full.
+func (s *scratch) explain(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() != nil || !diskFull(err) {
+		return err
+	}
+	return fmt.Errorf("the disk to rebuild on is full: free space for the largest track in %s, or start the recorder with TMPDIR on a larger disk, and rebuild again: %w", filepath.Dir(s.dir), err)
+}
+
+func diskFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
+
+func lockFile(path string, flag int) (*os.File, error) {
+	f, err := os.OpenFile(path, flag|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), f.Close())
+	}
+	return f, nil
+}
+
+// sweepScratch removes the folders of processes that were killed in the middle of a rebuild. One without a lock is just being made, or of an older build:
+// it goes after a day.
+func sweepScratch(logger *slog.Logger) {
+	dirs, _ := filepath.Glob(filepath.Join(os.TempDir(), scratchName+"*"))
+	for _, dir := range dirs {
+		lock, err := lockFile(filepath.Join(dir, scratchLock), 0)
+		if err == nil {
+			defer lock.Close()
+		} else if info, statErr := os.Stat(dir); statErr != nil || !errors.Is(err, fs.ErrNotExist) || time.Since(info.ModTime()) < 24*time.Hour {
+			continue
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			logger.Warn("a folder that a killed rebuild left is not removed", "folder", dir, "error", err)
+			continue
+		}
+		logger.Info("removed a folder that a killed rebuild left", "folder", dir)
+	}
+}
 
 // Get implements Store.
 func (s *scratch) Get(ctx context.Context, key string) ([]byte, error) {
@@ -64,7 +142,7 @@ func same(ctx context.Context, a Store, aKey string, b Store, bKey string) (bool
 	defer ours.Close()
 	var x, y [64 << 10]byte
 	for {
-		n, aErr := io.ReadFull(ours, x[:])
+		n, aErr := io.ReadFull(gettingOn{ours, ctx}, x[:])
 		m, bErr := io.ReadFull(gettingOn{there, ctx}, y[:])
 		if n != m || !bytes.Equal(x[:n], y[:m]) {
 			return false, readError(bErr)

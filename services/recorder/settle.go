@@ -46,6 +46,13 @@ func (f *fold) settleTrack(ctx, work context.Context, fo *follow) error {
 	if f.read < fo.closing.through {
 		return nil
 	}
+	if fo.anewFrom != 0 {
+		err := f.readAgain(ctx, work, fo, fo.anewFrom-1, fo.closing.through)
+		if err == nil {
+			fo.anewFrom = 0
+		}
+		return err
+	}
 	if fo.clipped() {
 		fo.excuse()
 	} else if gaps := fo.undeclared(fo.closing.through); len(gaps) > 0 {
@@ -61,7 +68,7 @@ func (f *fold) settleTrack(ctx, work context.Context, fo *follow) error {
 		}
 	}
 	if after, ok := fo.takeBack(maxOpen); ok {
-		return f.readAgain(work, fo, after, fo.closing.through)
+		return f.readBack(work, fo, after, fo.closing.through)
 	}
 	f.render(work, fo)
 	return nil
@@ -95,8 +102,9 @@ func decide(s *room.State, fact room.Fact) (room.Draft, error) {
 	switch fact := fact.(type) {
 	case room.TrackClosed:
 		return s.CloseTrack(fact.Track, fact.Through)
-	case room.GapDeclared:
-		return s.DeclareGap(fact)
+	case room.GapDeclared: // by what this recorder knows: of a closed track, what an edge declared behind its closing says nothing
+		kind, id := fact.Subject()
+		return room.Draft{Fact: fact, Expect: s.LastOn(kind, id)}, nil
 	}
 	return room.Draft{}, room.ErrForbidden
 }
@@ -107,9 +115,10 @@ func decide(s *room.State, fact room.Fact) (room.Draft, error) {
 func (fo *follow) graceIsOver(grace time.Duration) bool { return time.Since(fo.noticed) >= grace }
 
 // whole says that the speaker told the end and nothing is missing up to there. Of a segment that was put aside something is, and where an
-// earlier epoch ends nobody has said: what is still under way of it would be closed out. Of a clipped track nobody knows what is missing.
+// earlier epoch ends nobody has said: what is still under way of it would be closed out. So it would be of a gap that is but a reason: what
+// the speaker has given up may wait in the outbox of another edge, which acks it. Of a clipped track nobody knows what is missing.
 func (fo *follow) whole() bool {
-	if fo.clipped() {
+	if fo.clipped() || !fo.endKnown || fo.endEpoch != fo.firstEpoch {
 		return false
 	}
 	for id, e := range fo.epochs {
@@ -117,7 +126,8 @@ func (fo *follow) whole() bool {
 			return false
 		}
 	}
-	return fo.endKnown && len(fo.undeclared(0)) == 0
+	last := fo.lastSeq(fo.endEpoch)
+	return last < 0 || len(slices.Collect(fo.covered(fo.endEpoch, strong).Gaps(0, uint32(last)))) == 0
 }
 
 // say appends facts about a track, each on the condition that the one before is the newest.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"io"
 	"testing"
 	"testing/synctest"
@@ -142,5 +143,40 @@ func TestStoringWhatAnotherRecorderMovesAway(t *testing.T) {
 	}
 	if there, err := k.get(t.Context(), "a"); err != nil || string(there) != "x" {
 		t.Errorf("%q, %v", there, err)
+	}
+}
+
+// Row 88: an upload that is taken at once and sent over a slow line is not cut off at each attempt; one that hangs is.
+func TestRow88LargeUploadOverASlowLine(t *testing.T) {
+	for name, c := range map[string]struct {
+		bytes   int
+		sending time.Duration
+		stalls  bool
+	}{
+		"small, soon":   {1 << 10, 30 * time.Second, false},
+		"small, hangs":  {1 << 10, time.Hour, true},
+		"large, slowly": {20 << 20, 5 * time.Minute, false},
+		"large, hangs":  {20 << 20, time.Hour, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				k, _ := tricklingKeeper(t)
+				err := k.attempt(t.Context(), func(ctx context.Context) error {
+					if _, err := (writing{io.Discard, ctx}).Write(make([]byte, c.bytes)); err != nil {
+						return err
+					}
+					gotOn(ctx)
+					select { // the parts are sent
+					case <-time.After(c.sending):
+						return nil
+					case <-ctx.Done():
+						return ctx.Err()
+					}
+				})
+				if errors.Is(err, errStalled) != c.stalls || err != nil && !c.stalls {
+					t.Error(err)
+				}
+			})
+		})
 	}
 }

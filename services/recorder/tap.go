@@ -62,6 +62,7 @@ func (t *tap) read(ctx context.Context, after uint64, each func(message) bool) e
 		return err
 	}
 	defer whole.Stop()
+	whole.Waits = t.metrics.waits
 	for {
 		m, err := whole.Next()
 		if err != nil {

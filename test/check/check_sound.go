@@ -92,20 +92,29 @@ func (w *wrong) tell(where string, p *promise) {
 	}
 }
 
-// lostSession says that the track was over before its speaker had all acks: its session was away for longer than 30 s, or the edge that ended the track
-// died with its last acks. A fault may bring about both.
+// lostSession says that the track was over before its speaker had all acks: its session was away for longer than 30 s, or frames were lost with the edge
+// that ended it, and the speaker was told how many. A fault may bring about both.
 func (s *said) lostSession() bool {
-	return errors.Is(s.err, participant.ErrSessionLost) || errors.Is(s.err, participant.ErrTrackOver) || participant.IsCode(s.err, "unknown_track")
+	return errors.Is(s.err, participant.ErrSessionLost) || errors.Is(s.err, participant.ErrTrackOver) || s.notKept() != nil
+}
+
+// notKept is what the edge said of a track that is not kept whole, nil where it said nothing.
+func (s *said) notKept() *participant.NotKeptError {
+	var lost *participant.NotKeptError
+	errors.As(s.err, &lost)
+	return lost
 }
 
 // compare holds a track as recorded against what was said: all that is acked is there, and all that is there was said.
 func (s *said) compare(recorder string, part map[place]recording.Item, acked int64, p *promise) {
 	var w wrong
+	missing := int64(0)
 	for seq := int64(0); seq < s.seqs; seq++ {
 		it, there := part[place{s.track, 0, uint32(seq)}]
 		silent := s.silent.Contains(uint32(seq))
 		switch {
 		case !there || it.Kind == recording.Lost:
+			missing++
 			if seq <= acked {
 				w.add(fmt.Sprintf("were acked (up to %d) and are not recorded", acked), uint32(seq))
 			}
@@ -121,6 +130,9 @@ func (s *said) compare(recorder string, part map[place]recording.Item, acked int
 		if int64(at.seq) >= s.seqs && it.Kind != recording.Lost {
 			w.add("are recorded and were never said", at.seq)
 		}
+	}
+	if told := s.notKept(); told != nil && told.Missing != missing {
+		p.breaks("%s: track %s of %s: its speaker was told that %d seqs are not kept, the recording lacks %d", recorder, s.track, s.speaker, told.Missing, missing)
 	}
 	w.tell(fmt.Sprintf("%s: track %s of %s", recorder, s.track, s.speaker), p)
 }

@@ -144,7 +144,7 @@ func TestPublishAndListenSayWhatIsWrong(t *testing.T) {
 		"row 76 listen":       {nil, []string{"listen", "--url", url, "--room", "$JS.API", "--for", "1s"}, []string{"$JS.API", "a–z"}},
 		"row 76 create":       {nil, []string{"room", "--url", url, "create", "a b"}, []string{"a b", "a–z"}},
 		"bad token":           {nil, []string{"publish", "--url", url, "--room", "r", "--token", "x.y.z", speechOpus}, []string{"unauthorized", "airloom token"}},
-		"later is not live":   {nil, []string{"listen", "--url", url, "--room", "r", "--from", "-30s"}, []string{"--from"}},
+		"from nowhere":        {nil, []string{"listen", "--url", url, "--room", "r", "--from", "yesterday"}, []string{"--from", "-30s"}},
 		"no room":             {nil, []string{"room", "--url", url, "show"}, []string{"room"}},
 	} {
 		t.Run(name, func(t *testing.T) { tells(t, c.env, c.words, c.args...) })

@@ -2,11 +2,13 @@ package e2e
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -127,22 +129,32 @@ func js(t *testing.T, c *nats.Conn) jetstream.JetStream {
 	return j
 }
 
+// Ports lie below those that the kernel gives to outgoing connections: a server must find the one it was told free, also when it is
+// started again.
+const (
+	portsFrom = 14000
+	portsTo   = 17000
+)
+
+var nextPort atomic.Uint32 // tests in parallel must not be told the same one
+
 // freeAddrs gives loopback addresses that nobody listens on, all different.
 func freeAddrs(t *testing.T, n int) (addrs []string) {
 	t.Helper()
-	var open []net.Listener
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
+	for tries := 0; len(addrs) < n; tries++ {
+		if tries > portsTo-portsFrom {
+			t.Fatalf("no %d ports are free from %d to %d", n, portsFrom, portsTo)
 		}
-		open = append(open, l)
-		addrs = append(addrs, l.Addr().String())
-	}
-	for _, l := range slices.Backward(open) {
-		l.Close()
+		port := portsFrom + (firstPort+nextPort.Add(1))%(portsTo-portsFrom)
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(int(port)))
+		if l, err := net.Listen("tcp", addr); err == nil {
+			l.Close()
+			addrs = append(addrs, addr)
+		}
 	}
 	return addrs
 }
+
+var firstPort = rand.Uint32N(portsTo - portsFrom) // runs may work side by side
 
 func freeAddr(t *testing.T) string { t.Helper(); return freeAddrs(t, 1)[0] }

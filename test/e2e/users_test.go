@@ -105,11 +105,9 @@ func testPermissions(t *testing.T, url string) {
 			t.Errorf("the user of %s can publish on %s", role, on)
 		}
 	}
-	for _, role := range []bus.Role{bus.Edge, bus.Presence} { // kept sound is for the recorder
-		on := "$JS.API.DIRECT.GET." + subject.LogStream("local")
-		if answer, err := raw(t, url, role, nil).Request(on, []byte(`{"seq":1}`), 300*time.Millisecond); err == nil {
-			t.Errorf("the user of %s reads the audio log: %.100s", role, answer.Data)
-		}
+	on := "$JS.API.DIRECT.GET." + subject.LogStream("local") // kept sound is for those who record it and those who play it
+	if answer, err := raw(t, url, bus.Presence, nil).Request(on, []byte(`{"seq":1}`), 300*time.Millisecond); err == nil {
+		t.Errorf("presence reads the audio log: %.100s", answer.Data)
 	}
 	forged(bus.Recorder, subject.Log("local", "hall", "aaaaaai"))
 	forged(bus.Recorder, subject.Event("local", "hall", "session", "x"))

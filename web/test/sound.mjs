@@ -30,15 +30,16 @@ export const rms = (x, from = 0, to = x.length) => {
 export function find(what, where, from, to) {
   const energy = what.reduce((sum, x) => sum + x * x, 0)
   let best = { lag: from, correlation: -1 }
-  for (let lag = Math.max(0, from); lag < to && lag + what.length <= where.length; lag++) {
+  const first = Math.max(0, from)
+  let other = 0 // of the stretch of `where` that lies below `what`: it moves along
+  for (let i = first; i < first + what.length - 1; i++) other += (where[i] ?? 0) ** 2
+  for (let lag = first; lag < to && lag + what.length <= where.length; lag++) {
+    other += where[lag + what.length - 1] ** 2
     let dot = 0
-    let other = 0
-    for (let i = 0; i < what.length; i++) {
-      dot += what[i] * where[lag + i]
-      other += where[lag + i] * where[lag + i]
-    }
+    for (let i = 0; i < what.length; i++) dot += what[i] * where[lag + i]
     const correlation = dot / Math.sqrt(energy * other + 1e-12)
     if (correlation > best.correlation) best = { lag, correlation }
+    other = Math.max(0, other - where[lag] ** 2)
   }
   return best
 }

@@ -59,6 +59,29 @@ test('a refused microphone is explained, and listening still works', async () =>
   await ann.page.waitForSelector('[data-link=open]')
 })
 
+test('a list of devices that comes while the button is pressed does not move it away from under the click', async () => {
+  const ann = await someone('Ann', 0)
+  await ann.page.addInitScript(() => {
+    const media = navigator.mediaDevices
+    const real = media.enumerateDevices.bind(media)
+    const pressed = new Promise((resolve) => addEventListener('pointerdown', resolve, { capture: true, once: true }))
+    media.enumerateDevices = async () => {
+      const list = await real()
+      await pressed
+      return list
+    }
+  })
+  await ann.page.goto(`${edge.url}/room/steady`)
+  const button = ann.page.locator('button:has-text("Allow the microphone")')
+  const box = (await button.boundingBox())!
+  await ann.page.mouse.move(box.x + box.width / 2, box.y + box.height / 2)
+  await ann.page.mouse.down()
+  await ann.page.waitForSelector('option:has-text("Fake Audio Input 1")', { state: 'attached' })
+  expect(await button.boundingBox()).toEqual(box)
+  await ann.page.mouse.up()
+  await ann.page.waitForSelector('button:has-text("Go live")')
+})
+
 test('a browser without what is needed is told what it lacks', async () => {
   const ann = await someone('Ann', 0)
   await ann.page.addInitScript(() => {

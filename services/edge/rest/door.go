@@ -21,6 +21,7 @@ type door struct {
 	pages   http.Handler
 	bucket  *rate.Limiter // of handshakes and tokens
 	follows chan struct{} // one element per open event stream
+	turns   *turns        // to load a room for a caller whose token does not have the right
 	metrics *metrics
 }
 
@@ -41,7 +42,7 @@ func New(cfg Config, deps Deps) (http.Handler, error) {
 	d := &door{
 		cfg: cfg, deps: deps, hosts: newHosts(cfg), origins: cfg.Origins, pages: pages,
 		bucket:  rate.NewLimiter(rate.Limit(cfg.HandshakesPerSecond), 2*cfg.HandshakesPerSecond),
-		follows: make(chan struct{}, cfg.Follows), metrics: metrics,
+		follows: make(chan struct{}, cfg.Follows), turns: newTurns(), metrics: metrics,
 	}
 	return d.guard(d.mux()), nil
 }

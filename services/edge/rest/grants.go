@@ -22,8 +22,7 @@ type allowed struct {
 func (a allowed) in(s *room.State) auth.Grants {
 	rights := a.Grants
 	if session := s.SessionOf(a.Identity); session != nil {
-		taken, given := session.Token.Without(session.Grants), session.Grants.Without(session.Token)
-		rights.Grants = rights.Without(taken).With(given)
+		rights.Grants = rights.Without(session.Taken).With(session.Grants.Without(session.Token))
 	}
 	return rights
 }
@@ -47,6 +46,11 @@ func (d *door) enter(r *http.Request, roomName string, need right) (allowed, err
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), d.cfg.Patience)
 	defer cancel()
+	done, err := d.turns.take(ctx, claims.Identity)
+	if err != nil {
+		return by, refuse(err)
+	}
+	defer done()
 	state, err := d.deps.Log.Load(ctx, roomName)
 	if err != nil {
 		return by, refuse(err)

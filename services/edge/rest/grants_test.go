@@ -93,3 +93,19 @@ func TestRightsOfTheRoomHoldOverTheTokens(t *testing.T) {
 	h.decide("hall", func(s *room.State) (room.Draft, error) { return s.Leave("s1", room.Bye) })
 	h.do("PUT", "/v1/rooms/hall/recording", guest, `{"on":false}`).refused(t, "it ended with the session", http.StatusForbidden, "forbidden")
 }
+
+// A token that carries less is no way round what a moderator took: an older token of the same identity is refused still.
+func TestANarrowerTokenUndoesNoTaking(t *testing.T) {
+	for what, newer := range map[string]room.Grants{"of another right": {Moderate: true}, "of the right itself": {Listen: true}} {
+		t.Run(what, func(t *testing.T) {
+			h := build(t, nil)
+			h.decide("hall", func(s *room.State) (room.Draft, error) {
+				return s.Join(room.Joined{Session: "s1", Identity: "tester", Grants: room.Grants{Listen: true, Moderate: true}})
+			})
+			h.decide("hall", func(s *room.State) (room.Draft, error) { return s.Grant("s1", room.Grants{Listen: true}, "owner") })
+			h.decide("hall", func(s *room.State) (room.Draft, error) { return s.Narrow("s1", newer) })
+			h.do("PUT", "/v1/rooms/hall/settings", h.token("hall", "listen", "moderate"), `{"capacity":5}`).
+				refused(t, "taken", http.StatusForbidden, "forbidden")
+		})
+	}
+}

@@ -54,6 +54,7 @@ export class Past {
 
   /** To so many seconds before live; within the window, and live where that is nearer. */
   seek(seconds: number): void {
+    this.now.value = this.room.now // the window has grown since the last second
     const reach = this.reachS.value
     if (reach === undefined) return
     this.wanted.value = Math.min(Math.max(0, seconds), reach)

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type AirloomError, comesBack } from '../errors'
-import type { PlaybackMessage, Welcome } from '../wire/messages'
+import type { PlaybackMessage, ResumedTrack, Welcome } from '../wire/messages'
 import { FakeEdge, openSocket } from './fake-edge'
 import { Link, type LinkConfig, type LinkState } from './link'
 import { expiryOf } from './token'
@@ -12,6 +12,7 @@ let states: LinkState[]
 let closed: { error: AirloomError | undefined } | undefined
 let tokens: number
 let issue: (n: number) => string
+let published: ResumedTrack[]
 let past: { from: string; rate: number } | undefined
 let playbacks: (PlaybackMessage & { answered: boolean })[]
 
@@ -19,6 +20,7 @@ beforeEach(async () => {
   edge = await FakeEdge.start()
   ;[welcomes, states, closed, tokens] = [[], [], undefined, 0]
   ;[past, playbacks] = [undefined, []]
+  published = [{ track: 'track1', epoch: 0, acked: 41 }]
   issue = (n) => `token${n}`
   link = join()
 })
@@ -34,7 +36,7 @@ const join = (more: Partial<LinkConfig> = {}) =>
       playback: (message, answered) => playbacks.push({ ...message, answered }),
       past: () => past,
       closed: (error) => (closed = { error }),
-      tracks: () => [{ track: 'track1', epoch: 0, acked: 41 }],
+      tracks: () => published,
     },
   )
 
@@ -117,6 +119,41 @@ test('what was not answered is asked again under the same id', async () => {
   edge.last.cut()
   expect((await answer).type).toBe('ok')
   expect(edge.last.requests[0]).toEqual(first)
+})
+
+test('a track whose end was lost with an edge is ended once more, and not taken for the next one of its name', async () => {
+  published = []
+  const mic = { type: 'track.start', name: 'mic', channels: 1, frame_ms: 20, epoch: 0 } as const
+  link.start()
+  await until(() => link.open)
+  expect(await link.request(mic)).toMatchObject({ track: 'track1' })
+  const end = { type: 'track.end', track: 'track1', epoch: 0, last: 9 } as const
+  expect((await link.request(end)).type).toBe('ok')
+  edge.mute.add('track.start')
+  const next = link.request(mic)
+  const [, said, start] = await edge.until(() => edge.last.requests.length === 3 && edge.last.requests)
+  edge.mute.clear()
+  edge.last.cut()
+  expect(await next).toMatchObject({ type: 'track', track: 'track2' })
+  expect(edge.last.requests).toEqual([{ ...end, id: expect.any(Number) }, start])
+  expect(edge.last.requests[0].id).not.toBe(said.id)
+})
+
+test('an end without an answer is said once, and its track not taken for the next one', async () => {
+  published = []
+  const mic = { type: 'track.start', name: 'mic', channels: 1, frame_ms: 20, epoch: 0 } as const
+  link.start()
+  await until(() => link.open)
+  await link.request(mic)
+  for (const type of ['track.end', 'track.start']) edge.mute.add(type)
+  const ended = link.request({ type: 'track.end', track: 'track1', epoch: 0, last: -1 })
+  const next = link.request(mic)
+  const [, ...asked] = await edge.until(() => edge.last.requests.length === 3 && edge.last.requests)
+  edge.mute.clear()
+  edge.last.cut()
+  expect((await ended).type).toBe('ok')
+  expect(await next).toMatchObject({ track: 'track2' })
+  expect(edge.last.requests).toEqual(asked)
 })
 
 test('requests fail with session_lost when the session is a new one', async () => {

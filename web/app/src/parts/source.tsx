@@ -58,24 +58,25 @@ function MicrophonePicker({ stay }: { stay: Stay }) {
   }, [open])
   return (
     <div class="fields">
-      {devices.value.length > 0 && (
-        <label class="field">
-          <span>Device</span>
-          <select
-            value={deviceId.value}
-            onChange={(event) => {
-              deviceId.value = event.currentTarget.value
-              if (open) start()
-            }}
-          >
-            {devices.value.map((device) => (
-              <option key={device.deviceId} value={device.deviceId}>
-                {device.label}
-              </option>
-            ))}
-          </select>
-        </label>
-      )}
+      <label class="field">
+        <span>Device</span>
+        {/* Here before the list is: a field that comes later would push the buttons away from under a finger. */}
+        <select
+          value={deviceId.value}
+          disabled={devices.value.length === 0}
+          onChange={(event) => {
+            deviceId.value = event.currentTarget.value
+            if (open) start()
+          }}
+        >
+          <option value="">The browser’s choice</option>
+          {devices.value.map((device) => (
+            <option key={device.deviceId} value={device.deviceId}>
+              {device.label}
+            </option>
+          ))}
+        </select>
+      </label>
       <label class="check">
         <input
           type="checkbox"

@@ -1,0 +1,152 @@
+package edge
+
+import (
+	"context"
+	"errors"
+	"math"
+	"time"
+
+	"github.com/synadia-io/orbit.go/jetstreamext"
+
+	"airloom/internal/room"
+	"airloom/internal/subject"
+)
+
+// A track that is over is closed by a fact, which says up to where in the log it counts. Of packs whose PubAck was lost or is late the
+// edge does not know then whether the log has them, and nor does their speaker, who waits. So the edge looks: what is there is acked,
+// and then the speaker is told how much of its track counts, and that no ack follows.
+
+const (
+	settlePacks = 1000            // of one read
+	settleReads = 64              // of one look: what lies further away is taken for lost
+	settleBack  = 3 * time.Minute // before its end: longer than a speaker keeps what is not acked
+	settlePause = time.Second     // after which a replica that is behind may have caught up
+)
+
+// settling is a track that is closed, or ends in a room that closes none, and of which something is not known to be in the log.
+type settling struct {
+	track   *track
+	doubt   bool   // packs of it have no PubAck,
+	behind  uint64 // and lie behind this position, if anywhere
+	ended   time.Time
+	through uint64 // what lies behind this position does not count
+}
+
+// closed takes the word that a track counts up to a position. It gives what is to be settled. The caller holds mu.
+func (h *hub) closed(id string, through uint64) (open []settling) {
+	behind := h.edge.outbox.closed(id, through)
+	for t := range h.leased {
+		if t.id != id {
+			continue
+		}
+		delete(h.leased, t)
+		if t.session.isOver() {
+			continue // nobody is here to be told
+		}
+		s := settling{track: t, through: through}
+		s.behind, s.doubt = behind[t]
+		if known := h.state.Tracks[id]; known != nil {
+			s.ended = known.EndedAt
+			t.expect(known)
+		}
+		open = append(open, s)
+	}
+	return open
+}
+
+func (h *hub) settleSoon(open []settling) {
+	for _, s := range open {
+		h.edge.background(func(ctx context.Context) { h.edge.settle(ctx, s) })
+	}
+}
+
+// settle looks for what is not known to be in the log, nearby first, and tells the speaker how its track ended.
+func (e *Edge) settle(ctx context.Context, s settling) {
+	recently, ever := jetstreamext.GetBatchStartTime(s.ended.Add(-settleBack)), jetstreamext.GetBatchSeq(1)
+	places := []jetstreamext.GetBatchOpt{recently, ever, recently}
+	if s.doubt {
+		places = append([]jetstreamext.GetBatchOpt{jetstreamext.GetBatchSeq(s.behind + 1)}, places...)
+	}
+	for len(places) > 0 && s.through > 0 && !s.track.whole() {
+		if len(places) == 1 && pause(ctx, settlePause) != nil {
+			return
+		}
+		if err := e.lookFor(s, places[0]); err == nil {
+			places = places[1:]
+		} else if pause(ctx, settlePause) != nil { // the log is away: its speaker waits, as for every ack
+			return
+		}
+	}
+	if missing := s.track.tellClosed(); missing > 0 {
+		e.metrics.drop("track_closed")
+		e.logger.Warn("a track was closed without some of its frames: its speaker is told", "room", s.track.session.hub.name,
+			"track", s.track.id, "missing", missing)
+	}
+}
+
+// lookFor reads a track's packs from a place on and acks what counts.
+func (e *Edge) lookFor(s settling, where jetstreamext.GetBatchOpt) error {
+	t := s.track
+	filter := subject.LogTrack(t.session.hub.name, t.id)
+	for range settleReads {
+		got, head, err := e.tape.fetch(filter, settlePacks, where)
+		if err != nil {
+			return err
+		}
+		for _, msg := range got {
+			if msg.Sequence > s.through {
+				return nil
+			}
+			for _, p := range t.session.hub.reel.take(msg) {
+				t.durable(p.epoch, p.first, p.last)
+			}
+		}
+		if head || len(got) == 0 || t.whole() {
+			return nil
+		}
+		where = jetstreamext.GetBatchSeq(got[len(got)-1].Sequence + 1)
+	}
+	return nil
+}
+
+// closingMissed settles tracks whose closing was missed, or will not be: the fold knows which, the log says up to where they count.
+func (h *hub) closingMissed(ctx context.Context, ids []string) {
+	for _, id := range ids {
+		through, err := h.throughOf(ctx, id)
+		if err != nil {
+			return // the log is away: the next answer of its leader comes back to it
+		}
+		h.mu.Lock()
+		open := h.closed(id, through)
+		h.mu.Unlock()
+		h.settleSoon(open)
+	}
+}
+
+var errFound = errors.New("found")
+
+// throughOf reads up to where in the log a closed track counts, 0 where it is not known at all.
+func (h *hub) throughOf(ctx context.Context, id string) (through uint64, err error) {
+	h.mu.Lock()
+	known := h.state.Tracks[id]
+	if known == nil {
+		h.mu.Unlock()
+		return 0, nil
+	}
+	began, closed := known.Order, known.Closed
+	h.mu.Unlock()
+	if !closed { // no recorder does: what the log has is kept
+		return math.MaxUint64, nil
+	}
+	err = h.edge.log.Events(ctx, h.name, began, func(e *room.Event) error {
+		if f, ok := e.Fact.(room.TrackClosed); ok && f.Track == id {
+			through = f.Through
+			return errFound
+		}
+		return nil
+	})
+	if errors.Is(err, errFound) {
+		err = nil
+	}
+	return through, err
+}
