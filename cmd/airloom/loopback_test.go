@@ -140,6 +140,15 @@ func TestRoomCommands(t *testing.T) {
 		t.Errorf("show: %s", r.out)
 	}
 	do("record", "hall", "off")
+	for _, since := range []string{"start", "-10m", "2026-01-01T00:00:00Z"} {
+		do("record", "hall", "on", "--since="+since)
+		do("record", "hall", "off")
+	}
+	for _, args := range [][]string{{"off", "--since", "start"}, {"on", "--since", "lately"}, {"on", "--since", "2999-01-01T00:00:00Z"}} {
+		if r := airloom(t, append([]string{"room", "--url", url, "record", "hall"}, args...)...); r.code != exitUsage || !strings.Contains(r.errs, "--since") {
+			t.Errorf("%v: %d %s", args, r.code, r.errs)
+		}
+	}
 	do("close", "hall")
 	if r := airloom(t, "listen", "--url", url, "--room", "hall", "--for", "5s"); r.code != exitFailed || !strings.Contains(r.errs, "closed") || !strings.Contains(r.errs, "room create") {
 		t.Errorf("listen in a closed room: %d %s", r.code, r.errs)

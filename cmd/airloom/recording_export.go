@@ -179,8 +179,11 @@ func mix(p *program, tracks []recording.Track, work, to string, line *progress) 
 // began is when a track's first sample was captured, in µs since 1970: by the speaker's clock where it told one, else
 // by the edge's.
 func began(t *recording.Track) int64 {
-	if t.Clock == nil || len(t.Epochs) == 0 {
+	if len(t.Epochs) == 0 {
 		return t.Started.UnixMicro()
+	}
+	if t.Clock == nil { // a recording that began in the middle of the track has no seqs before
+		return t.Started.UnixMicro() + int64(float64(t.Epochs[0].First)*t.Epochs[0].FrameMS*1000)
 	}
 	samples := frame.Elapsed(t.Clock.Timestamp, t.Epochs[0].Timestamp)
 	return t.Clock.UnixMicro + int64(samples)*1000000/frame.SampleRate

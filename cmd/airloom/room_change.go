@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"time"
 
 	"airloom/internal/participant"
 	"airloom/internal/room"
@@ -92,12 +93,46 @@ func (c *roomCloseCmd) Run(p *program, at *roomCmd) error {
 type roomRecordCmd struct {
 	Room  roomName `arg:"" help:"Room."`
 	State string   `arg:"" enum:"on,off" help:"on or off."`
+	Since string   `placeholder:"start|-10m|TIME" help:"With on: record also what was said since then, as far as it is kept: start (all of it), so long ago (-10m), or a time (RFC 3339, or local as 13:03)."`
 	JSON  bool     `name:"json" help:"Print the answer as one object."`
+
+	since string // as the edge takes it
+}
+
+// Help is printed below the flags.
+func (roomRecordCmd) Help() string {
+	return "A recording holds what is said while it runs. What was said before it is kept for a while where the room keeps rewind or record, and can be had with --since.\n\n" +
+		"Example:  airloom room record town-hall on --since -10m"
+}
+
+// Validate is called by the parser.
+func (c *roomRecordCmd) Validate() error {
+	switch {
+	case c.Since == "":
+		return nil
+	case c.State == "off":
+		return errors.New("--since: a recording that is stopped ends now; it is for one that starts")
+	case c.Since == "start":
+		c.since = c.Since
+		return nil
+	}
+	at, err := readAt(c.Since, time.Now())
+	if err == nil && at.After(time.Now().Add(clockSlack)) {
+		err = fmt.Errorf("%q is still to come", c.Since)
+	}
+	if err != nil {
+		return fmt.Errorf("--since: %w", err)
+	}
+	c.since = at.UTC().Format(time.RFC3339Nano)
+	return nil
 }
 
 // Run starts or stops a recording.
 func (c *roomRecordCmd) Run(p *program, at *roomCmd) error {
-	body := map[string]bool{"on": c.State == "on"}
+	body := map[string]any{"on": c.State == "on"}
+	if c.since != "" {
+		body["since"] = c.since
+	}
 	return at.change(p, http.MethodPut, "v1/rooms/"+string(c.Room)+"/recording", body, c.JSON, fmt.Sprintf("recording of room %s is %s", c.Room, c.State))
 }
 

@@ -102,7 +102,7 @@ func (s *Store) write(ctx context.Context, key string, data []byte, isNew bool) 
 	}
 	if _, err := w.Write(data); err != nil {
 		w.Abort()
-		return fmt.Errorf("write %s: %w", key, err)
+		return w.failed(err)
 	}
 	return w.Commit()
 }
@@ -121,13 +121,20 @@ func (s *Store) create(ctx context.Context, key string, isNew bool) (*Writer, er
 		}
 		return &Writer{key: key, file: w}, nil
 	}
-	ctx, cancel := context.WithCancel(ctx) // closing a writer whose ctx has ended writes nothing
-	w, err := s.bucket.NewWriter(ctx, key, &blob.WriterOptions{IfNotExist: isNew, ContentType: contentType(key)})
+	writing, cancel := context.WithCancel(ctx) // closing a writer whose ctx has ended writes nothing
+	remote, err := s.bucket.NewWriter(writing, key, &blob.WriterOptions{IfNotExist: isNew, ContentType: contentType(key)})
 	if err != nil {
 		cancel()
 		return nil, fmt.Errorf("create %s: %w", key, err)
 	}
-	return &Writer{key: key, remote: w, cancel: cancel}, nil
+	w := &Writer{key: key, remote: remote, cancel: cancel}
+	if isNew {
+		w.exists = func() bool {
+			there, err := s.bucket.Exists(ctx, key)
+			return there && err == nil
+		}
+	}
+	return w, nil
 }
 
 func contentType(key string) string {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"sync"
 	"testing"
 
@@ -51,6 +52,30 @@ func TestS3PutIfAbsent(t *testing.T) {
 			t.Errorf("%d bytes: %d won; what is there is the winner's: %v, %v", size, wins, bytes.Equal(got, won), err)
 		}
 	}
+}
+
+// A server that refuses a taken key before it has read the body may cut the connection, and its answer with it.
+func TestS3TakenKeyIsKnownWithoutTheAnswer(t *testing.T) {
+	server := s3test.Start(t)
+	proxy := s3test.Before(server)
+	s := openS3(t, proxy.URL())
+	proxy.Fail(func(r *http.Request) s3test.Fault {
+		if r.Method == http.MethodPut {
+			return s3test.Cut
+		}
+		return s3test.None
+	})
+	data := make([]byte, 1<<20)
+	if err := s.PutNew(t.Context(), "a/b", data); err == nil || errors.Is(err, ErrExists) {
+		t.Errorf("cut, and nothing there: %v", err)
+	}
+	if err := openS3(t, server.URL()).Put(t.Context(), "a/b", data); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.PutNew(t.Context(), "a/b", data); !errors.Is(err, ErrExists) {
+		t.Errorf("cut, and taken: %v", err)
+	}
+	proxy.Fail(nil)
 }
 
 // All that a recorder asks of a store, of a real S3 server.

@@ -2,6 +2,7 @@ package blob
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"gocloud.dev/blob"
@@ -13,6 +14,7 @@ type Writer struct {
 	file   *newFile
 	remote *blob.Writer
 	cancel context.CancelFunc
+	exists func() bool // of a remote object that must be new: is it there?
 }
 
 // Write adds bytes.
@@ -33,9 +35,19 @@ func (w *Writer) Commit() error {
 		w.cancel()
 	}
 	if err != nil {
-		return fmt.Errorf("write %s: %w", w.key, classify(err))
+		return w.failed(err)
 	}
 	return nil
+}
+
+// failed says why a write failed. A server may refuse a taken key before it has read the body and cut the connection, so
+// that its answer is lost in the reset: then what lies under the key decides.
+func (w *Writer) failed(err error) error {
+	err = classify(err)
+	if w.exists != nil && !errors.Is(err, ErrExists) && w.exists() {
+		err = fmt.Errorf("%w (%w)", ErrExists, err)
+	}
+	return fmt.Errorf("write %s: %w", w.key, err)
 }
 
 // Abort forgets what was written.

@@ -29,6 +29,8 @@ type Manifest struct {
 	Keep      room.Keep  `json:"keep"` // the room's setting when the recording started
 	By        string     `json:"by"`   // identity that started it, or "keep"
 	State     State      `json:"state"`
+	From      uint64     `json:"from,omitempty"`    // of the tracks that had begun it holds what the audio log has behind this position; 0: all
+	Through   uint64     `json:"through,omitempty"` // of those that went on when it was stopped, what it has up to this one; 0: all
 	Started   time.Time  `json:"started"`
 	Stopped   *time.Time `json:"stopped"` // null while it goes on
 	Tracks    []Track    `json:"tracks"`  // in the order of their starting
@@ -71,6 +73,7 @@ type End string
 const (
 	EndDeclared End = "declared" // track.ended said so
 	EndUnknown  End = "unknown"  // the session left: the highest logged seq is taken
+	EndStopped  End = "stopped"  // the recording was stopped while the track went on: the highest seq logged by then is taken
 )
 
 type (

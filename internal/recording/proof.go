@@ -106,6 +106,9 @@ func (t *Track) place(epoch uint8, n uint32) Place {
 			began += (float64(e.Last) - float64(e.First) + 1) * each
 			continue
 		}
+		if e.First <= p.To {
+			p.From = max(p.From, e.First)
+		}
 		if e.Last >= p.From {
 			p.To = min(p.To, e.Last)
 		}

@@ -67,6 +67,7 @@ func (c *trackCheck) agrees(s *SegmentInfo, seg *Segment, all []absence) string 
 	if int64(seg.Count) != seqs.Len() {
 		return fmt.Sprintf("its file covers %d seqs, by the manifest's epochs it has %d", seg.Count, seqs.Len())
 	}
+	seqs.From = max(seqs.From, e.First)
 	if ms := float64(seg.Unit) * 2.5; ms != e.FrameMS {
 		return fmt.Sprintf("its file has seqs of %g ms, the manifest says %g", ms, e.FrameMS)
 	}
@@ -75,6 +76,9 @@ func (c *trackCheck) agrees(s *SegmentInfo, seg *Segment, all []absence) string 
 	}
 	var there []absence
 	for _, it := range seg.Items {
+		if it.Kind == Lost && it.Seq < seqs.From { // the recording began in the middle of this segment
+			continue
+		}
 		if it.Kind != Present {
 			there = append(there, absence{SeqRange{s.Epoch, it.Seq, it.Seq + uint32(it.Span) - 1}, it.Kind == Silent, string(it.Reason)})
 		}

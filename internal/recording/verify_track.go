@@ -128,7 +128,7 @@ func within(all []absence, in SeqRange) (out []absence) {
 // ordered says whether epochs and segments are in order and lie within each other.
 func (c *trackCheck) ordered() bool {
 	for i, e := range c.t.Epochs {
-		if e.First != 0 || i > 0 && c.t.Epochs[i-1].Epoch >= e.Epoch {
+		if e.First != 0 && c.m.From == 0 || i > 0 && c.t.Epochs[i-1].Epoch >= e.Epoch {
 			c.report.problem(c.t.Track, "epoch %d does not begin with seq 0, or is out of order", e.Epoch)
 			return false
 		}
@@ -143,6 +143,9 @@ func (c *trackCheck) ordered() bool {
 		}
 		if e := c.t.epoch(s.Epoch); e == nil || uint64(s.N)*SegmentSeqs > uint64(e.Last) {
 			c.broken(s, "it lies behind the end of its epoch")
+			return false
+		} else if s.N < e.First/SegmentSeqs {
+			c.broken(s, "it lies before the beginning of its epoch")
 			return false
 		}
 		if s.Frames < 0 || s.Frames > SegmentSeqs {
@@ -168,12 +171,13 @@ func (c *trackCheck) closedWorld() {
 	all := c.t.absences()
 	next := 0
 	for _, e := range c.t.Epochs {
-		covered := uint64(0) // seqs below it have a segment, or were looked at
+		covered := uint64(e.First) // seqs below it have a segment, or were looked at
 		for ; next < len(c.t.Segments) && c.t.Segments[next].Epoch == e.Epoch; next++ {
 			s := &c.t.Segments[next]
-			from := uint64(s.N) * SegmentSeqs
+			begin := uint64(s.N) * SegmentSeqs
+			from := max(begin, uint64(e.First))
 			c.absent(all, e.Epoch, covered, from)
-			covered = min(from+SegmentSeqs, uint64(e.Last)+1)
+			covered = min(begin+SegmentSeqs, uint64(e.Last)+1)
 			c.accounted(all, s, SeqRange{e.Epoch, uint32(from), uint32(covered - 1)})
 		}
 		c.absent(all, e.Epoch, covered, uint64(e.Last)+1)

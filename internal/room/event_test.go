@@ -18,7 +18,7 @@ var update = flag.Bool("update", false, "write testdata/events.golden anew")
 func oneOfEach() []Event {
 	settings := Settings{Keep: KeepRecord, Capacity: 200, Speak: SpeakGranted}
 	facts := []Fact{
-		Created{settings}, Changed{settings}, Closed{Reason: "over"}, Opened{settings},
+		Created{Settings: settings}, Changed{Settings: settings}, Closed{Reason: "over"}, Opened{settings},
 		Joined{
 			Session: "s1", Identity: "ann", Name: "Ann", Grants: Grants{Listen: true, Speak: true}, Edge: "e1",
 			ResumeHash: "00ff", Agent: "airloom 1",
@@ -32,6 +32,7 @@ func oneOfEach() []Event {
 		GapDeclared{Track: "aaaaaai", From: 5, To: 9, Reason: PublisherDropped, Through: 77},
 		TrackClosed{Track: "aaaaaai", Through: 78},
 		RecordingStarted{Recording: "r1", By: "keep", Since: 9}, RecordingStopped{Recording: "r1"},
+		Changed{settings, 4711}, RecordingStarted{Recording: "r1", By: "ann", Since: 9, From: 4711}, RecordingStopping{Recording: "r1"}, RecordingStopped{Recording: "r1", Through: 5200},
 	}
 	events := make([]Event, len(facts))
 	for i, f := range facts {

@@ -4,23 +4,24 @@ import "encoding/json"
 
 // facts is the table of event types: one row each.
 var facts = map[string]func(json.RawMessage) (Fact, error){
-	"room.created":      fact[Created],
-	"room.changed":      fact[Changed],
-	"room.closed":       fact[Closed],
-	"room.opened":       fact[Opened],
-	"session.joined":    fact[Joined],
-	"session.moved":     fact[Moved],
-	"session.granted":   fact[Granted],
-	"session.away":      fact[Away],
-	"session.left":      fact[Left],
-	"track.started":     fact[TrackStarted],
-	"track.muted":       fact[TrackMuted],
-	"track.unmuted":     fact[TrackUnmuted],
-	"track.ended":       fact[TrackEnded],
-	"track.closed":      fact[TrackClosed],
-	"gap.declared":      fact[GapDeclared],
-	"recording.started": fact[RecordingStarted],
-	"recording.stopped": fact[RecordingStopped],
+	"room.created":       fact[Created],
+	"room.changed":       fact[Changed],
+	"room.closed":        fact[Closed],
+	"room.opened":        fact[Opened],
+	"session.joined":     fact[Joined],
+	"session.moved":      fact[Moved],
+	"session.granted":    fact[Granted],
+	"session.away":       fact[Away],
+	"session.left":       fact[Left],
+	"track.started":      fact[TrackStarted],
+	"track.muted":        fact[TrackMuted],
+	"track.unmuted":      fact[TrackUnmuted],
+	"track.ended":        fact[TrackEnded],
+	"track.closed":       fact[TrackClosed],
+	"gap.declared":       fact[GapDeclared],
+	"recording.started":  fact[RecordingStarted],
+	"recording.stopping": fact[RecordingStopping],
+	"recording.stopped":  fact[RecordingStopped],
 }
 
 func fact[F Fact](b json.RawMessage) (Fact, error) {
@@ -31,11 +32,18 @@ func fact[F Fact](b json.RawMessage) (Fact, error) {
 	return f, nil
 }
 
-// Created, Changed and Opened carry the room's settings, whole.
+// Created, Changed and Opened carry the room's settings, whole. Log is the position of the audio log that was to come next when somebody
+// made a room in which there are tracks keep a record of them; 0: not asked for.
 type (
-	Created struct{ Settings }
-	Changed struct{ Settings }
-	Opened  struct{ Settings }
+	Created struct {
+		Settings
+		Log uint64 `json:"log,omitempty"`
+	}
+	Changed struct {
+		Settings
+		Log uint64 `json:"log,omitempty"`
+	}
+	Opened struct{ Settings }
 	// Closed ends all sessions; nobody may join until Opened.
 	Closed struct {
 		Reason string `json:"reason"`
@@ -160,55 +168,68 @@ const (
 	PublisherVanished GapReason = "publisher_vanished"
 	Rejected          GapReason = "rejected"
 	StorageCorrupt    GapReason = "storage_corrupt"
+	NotRecorded       GapReason = "not_recorded" // in recordings only: while it ran the log had no frame of it, and nobody said why
 )
 
 // RecordingStarted opens a recording; By is an identity, or "keep" where the settings did it. It holds the tracks that
-// were open at position Since or later; 0: at its own.
+// were open at position Since or later; 0: at its own. Of those that had begun by then it holds the frames behind position From of the
+// audio log; 0: all.
 type RecordingStarted struct {
 	Recording string `json:"recording"`
 	By        string `json:"by"`
 	Since     uint64 `json:"since,omitempty"`
+	From      uint64 `json:"from,omitempty"`
 }
 
-// RecordingStopped closes the open recording.
-type RecordingStopped struct {
+// RecordingStopping says that the open recording is about to be stopped. Recorders close no segment of it from here on, so the position
+// that whoever stops it asks the audio log for now is behind all that they have closed.
+type RecordingStopping struct {
 	Recording string `json:"recording"`
 }
 
+// RecordingStopped closes the open recording. Of the tracks that go on it holds the frames up to position Through of the audio log; 0:
+// all, to their ends.
+type RecordingStopped struct {
+	Recording string `json:"recording"`
+	Through   uint64 `json:"through,omitempty"`
+}
+
 // Type implements Fact.
-func (Created) Type() string          { return "room.created" }
-func (Changed) Type() string          { return "room.changed" }
-func (Closed) Type() string           { return "room.closed" }
-func (Opened) Type() string           { return "room.opened" }
-func (Joined) Type() string           { return "session.joined" }
-func (Moved) Type() string            { return "session.moved" }
-func (Granted) Type() string          { return "session.granted" }
-func (Away) Type() string             { return "session.away" }
-func (Left) Type() string             { return "session.left" }
-func (TrackStarted) Type() string     { return "track.started" }
-func (TrackMuted) Type() string       { return "track.muted" }
-func (TrackUnmuted) Type() string     { return "track.unmuted" }
-func (TrackEnded) Type() string       { return "track.ended" }
-func (TrackClosed) Type() string      { return "track.closed" }
-func (GapDeclared) Type() string      { return "gap.declared" }
-func (RecordingStarted) Type() string { return "recording.started" }
-func (RecordingStopped) Type() string { return "recording.stopped" }
+func (Created) Type() string           { return "room.created" }
+func (Changed) Type() string           { return "room.changed" }
+func (Closed) Type() string            { return "room.closed" }
+func (Opened) Type() string            { return "room.opened" }
+func (Joined) Type() string            { return "session.joined" }
+func (Moved) Type() string             { return "session.moved" }
+func (Granted) Type() string           { return "session.granted" }
+func (Away) Type() string              { return "session.away" }
+func (Left) Type() string              { return "session.left" }
+func (TrackStarted) Type() string      { return "track.started" }
+func (TrackMuted) Type() string        { return "track.muted" }
+func (TrackUnmuted) Type() string      { return "track.unmuted" }
+func (TrackEnded) Type() string        { return "track.ended" }
+func (TrackClosed) Type() string       { return "track.closed" }
+func (GapDeclared) Type() string       { return "gap.declared" }
+func (RecordingStarted) Type() string  { return "recording.started" }
+func (RecordingStopping) Type() string { return "recording.stopping" }
+func (RecordingStopped) Type() string  { return "recording.stopped" }
 
 // Subject implements Fact.
-func (Created) Subject() (string, string)          { return "room", "settings" }
-func (Changed) Subject() (string, string)          { return "room", "settings" }
-func (Closed) Subject() (string, string)           { return "room", "settings" }
-func (Opened) Subject() (string, string)           { return "room", "settings" }
-func (f Joined) Subject() (string, string)         { return "session", f.Session }
-func (f Moved) Subject() (string, string)          { return "session", f.Session }
-func (f Granted) Subject() (string, string)        { return "session", f.Session }
-func (f Away) Subject() (string, string)           { return "session", f.Session }
-func (f Left) Subject() (string, string)           { return "session", f.Session }
-func (f TrackStarted) Subject() (string, string)   { return "track", f.Track }
-func (f TrackMuted) Subject() (string, string)     { return "track", f.Track }
-func (f TrackUnmuted) Subject() (string, string)   { return "track", f.Track }
-func (f TrackEnded) Subject() (string, string)     { return "track", f.Track }
-func (f TrackClosed) Subject() (string, string)    { return "gap", f.Track } // in one order with the gaps
-func (f GapDeclared) Subject() (string, string)    { return "gap", f.Track }
-func (RecordingStarted) Subject() (string, string) { return "recording", "current" }
-func (RecordingStopped) Subject() (string, string) { return "recording", "current" }
+func (Created) Subject() (string, string)           { return "room", "settings" }
+func (Changed) Subject() (string, string)           { return "room", "settings" }
+func (Closed) Subject() (string, string)            { return "room", "settings" }
+func (Opened) Subject() (string, string)            { return "room", "settings" }
+func (f Joined) Subject() (string, string)          { return "session", f.Session }
+func (f Moved) Subject() (string, string)           { return "session", f.Session }
+func (f Granted) Subject() (string, string)         { return "session", f.Session }
+func (f Away) Subject() (string, string)            { return "session", f.Session }
+func (f Left) Subject() (string, string)            { return "session", f.Session }
+func (f TrackStarted) Subject() (string, string)    { return "track", f.Track }
+func (f TrackMuted) Subject() (string, string)      { return "track", f.Track }
+func (f TrackUnmuted) Subject() (string, string)    { return "track", f.Track }
+func (f TrackEnded) Subject() (string, string)      { return "track", f.Track }
+func (f TrackClosed) Subject() (string, string)     { return "gap", f.Track } // in one order with the gaps
+func (f GapDeclared) Subject() (string, string)     { return "gap", f.Track }
+func (RecordingStarted) Subject() (string, string)  { return "recording", "current" }
+func (RecordingStopping) Subject() (string, string) { return "recording", "current" }
+func (RecordingStopped) Subject() (string, string)  { return "recording", "current" }

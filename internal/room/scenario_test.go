@@ -2,6 +2,7 @@ package room
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -49,7 +50,7 @@ func play(t *testing.T, file string) {
 
 var names = map[error]string{
 	ErrClosed: "closed", ErrFull: "full", ErrKicked: "kicked", ErrUnknownSession: "unknown-session", ErrUnknownTrack: "unknown-track",
-	ErrTooManyTracks: "too-many", ErrForbidden: "forbidden", ErrNothingToDo: "nothing",
+	ErrTooManyTracks: "too-many", ErrForbidden: "forbidden", ErrNothingToDo: "nothing", ErrStopping: "stopping", errNotHalted: "not-halted",
 }
 
 // do carries out one line. A wish begins with "race" where it was decided before the line before it was known: then it
@@ -128,8 +129,15 @@ func do(t *testing.T, s *State, w []string) string {
 		}
 	case "close":
 		d, err = s.Close("over")
-	case "record":
-		d, err = s.Record(w[1] == "on", "r1", "ann", 0)
+	case "record": // record on ID [FROM] | record halt | record off [THROUGH]
+		switch w[1] {
+		case "on":
+			d, err = s.StartRecording(RecordingStarted{Recording: cmp.Or(arg(2), "r1"), By: "ann", From: uint64(number(3))})
+		case "halt":
+			d, err = s.HaltRecording()
+		default:
+			d, err = s.StopRecording(s.Recording, uint64(number(2)))
+		}
 	case "roster":
 		return roster(s)
 	case "resumable":

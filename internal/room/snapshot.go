@@ -44,18 +44,20 @@ func (s *State) Latest() time.Time { return s.tally.latest }
 // snapshot is a State written down. One state has one form: lists are sorted, and what follows from the rest is left out unless it
 // differs, which only a log that somebody else wrote to can bring about.
 type snapshot struct {
-	Version   int       `json:"version"`
-	Shape     string    `json:"shape"`
-	Room      string    `json:"room"`
-	Defaults  Settings  `json:"defaults"`
-	Settings  Settings  `json:"settings"`
-	Closed    bool      `json:"closed"`
-	Recording string    `json:"recording"`
-	Position  uint64    `json:"position"`
-	Events    uint64    `json:"events"`
-	At        time.Time `json:"at"`
-	Latest    time.Time `json:"latest"`
-	KeepOver  bool      `json:"keep_over"`
+	Version    int       `json:"version"`
+	Shape      string    `json:"shape"`
+	Room       string    `json:"room"`
+	Defaults   Settings  `json:"defaults"`
+	Settings   Settings  `json:"settings"`
+	Closed     bool      `json:"closed"`
+	Recording  string    `json:"recording"`
+	RecordedBy string    `json:"recorded_by"`
+	Stopping   bool      `json:"stopping"`
+	Position   uint64    `json:"position"`
+	Events     uint64    `json:"events"`
+	At         time.Time `json:"at"`
+	Latest     time.Time `json:"latest"`
+	KeepOver   bool      `json:"keep_over"`
 
 	Sessions []sessionSnapshot    `json:"sessions"`
 	Tracks   []trackSnapshot      `json:"tracks"`
@@ -90,7 +92,7 @@ type odd struct {
 func (s *State) Snapshot() ([]byte, error) {
 	n := snapshot{
 		Version: SnapshotVersion, Shape: shape, Room: s.Room, Defaults: s.tally.defaults, Settings: s.Settings, Closed: s.Closed,
-		Recording: s.Recording, Position: s.Position, Events: s.tally.events, At: s.tally.at, Latest: s.tally.latest,
+		Recording: s.Recording, RecordedBy: s.RecordedBy, Stopping: s.Stopping, Position: s.Position, Events: s.tally.events, At: s.tally.at, Latest: s.tally.latest,
 		KeepOver: s.KeepOver, Last: maps.Clone(s.last), Kicked: s.kicked, Over: s.over,
 	}
 	take := func(subject string) uint64 {
@@ -158,7 +160,8 @@ func Restore(b []byte, name string, defaults Settings) (*State, error) {
 		return nil, fmt.Errorf("read snapshot of %s: %w: it was folded with the defaults %v, here they are %v: give all services of a region the same --keep", name, ErrSnapshot, n.Defaults, defaults)
 	}
 	s := NewState(name, defaults)
-	s.Settings, s.Closed, s.Recording, s.Position, s.KeepOver, s.over = n.Settings, n.Closed, n.Recording, n.Position, n.KeepOver, n.Over
+	s.Settings, s.Closed, s.Position, s.KeepOver, s.over = n.Settings, n.Closed, n.Position, n.KeepOver, n.Over
+	s.Recording, s.RecordedBy, s.Stopping = n.Recording, n.RecordedBy, n.Stopping
 	s.tally.events, s.tally.at, s.tally.latest = n.Events, n.At, n.Latest
 	if err := s.fill(&n); err != nil {
 		return nil, fmt.Errorf("read snapshot of %s: %w: %w", name, ErrSnapshot, err)

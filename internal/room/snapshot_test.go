@@ -29,7 +29,7 @@ func anyFact(t *rapid.T) Fact {
 		clock = &Clock{Timestamp: number, UnixMicro: int64(number)}
 	}
 	return rapid.SampledFrom([]Fact{
-		Created{settings}, Changed{settings}, Opened{settings}, Closed{Reason: "over"},
+		Created{Settings: settings}, Changed{settings, 7}, Opened{settings}, Closed{Reason: "over"},
 		Joined{Session: session, Identity: id("identity", "i"), Name: "Ä\u2028<b>", Grants: grants, Edge: id("edge", "e"), ResumeHash: id("hash", "h")},
 		Joined{Session: session, Identity: id("other", "i"), Edge: "e1"},
 		Moved{Session: session, Edge: id("to", "e")}, Granted{Session: session, Grants: grants, By: "i1"}, Granted{Session: session, Grants: grants, By: ByToken},
@@ -38,7 +38,7 @@ func anyFact(t *rapid.T) Fact {
 		TrackStarted{Track: "new" + fmt.Sprint(rapid.IntRange(0, 1_000_000).Draw(t, "new")), Session: session},
 		TrackMuted{Track: track}, TrackUnmuted{Track: track}, TrackEnded{Track: track, Epoch: 1, Last: int64(number) - 1},
 		TrackClosed{Track: track, Through: 7}, GapDeclared{Track: track, From: number, To: number + 3, Reason: Rejected},
-		RecordingStarted{Recording: id("recording", "r"), By: "i1"}, RecordingStopped{Recording: id("stopped", "r")},
+		RecordingStarted{Recording: id("recording", "r"), By: "i1"}, RecordingStopping{Recording: id("recording", "r")}, RecordingStopped{Recording: id("stopped", "r")},
 		Unknown{Kind: "session", ID: session, Name: "session.waved", Version: 2, Data: json.RawMessage(`{}`)},
 	}).Draw(t, "fact")
 }

@@ -33,11 +33,13 @@ const (
 
 // State is the fold of a room's events. The zero value is not usable: see NewState.
 type State struct {
-	Room      string
-	Settings  Settings
-	Closed    bool
-	Recording string // id of the open recording, or ""
-	Position  uint64 // of the newest event folded
+	Room       string
+	Settings   Settings
+	Closed     bool
+	Recording  string // id of the open recording, or ""
+	RecordedBy string // who started it: an identity, or ByKeep
+	Stopping   bool   // it is about to be stopped
+	Position   uint64 // of the newest event folded
 
 	Sessions map[string]*Session // all that have joined and not left, admitted or not
 	Tracks   map[string]*Track   // those that go on, and the newest of those that are over: see maxOver
@@ -270,10 +272,19 @@ func (f TrackClosed) apply(s *State, _ *Event) {
 	}
 }
 
-func (f RecordingStarted) apply(s *State, _ *Event) { s.Recording = f.Recording }
+func (f RecordingStarted) apply(s *State, _ *Event) {
+	s.Recording, s.RecordedBy, s.Stopping = f.Recording, f.By, false
+}
+
+func (f RecordingStopping) apply(s *State, _ *Event) {
+	if s.Recording == f.Recording {
+		s.Stopping = s.Recording != ""
+	}
+}
+
 func (f RecordingStopped) apply(s *State, _ *Event) {
 	if s.Recording == f.Recording {
-		s.Recording = ""
+		s.Recording, s.RecordedBy, s.Stopping = "", "", false
 	}
 }
 

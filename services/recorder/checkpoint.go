@@ -50,6 +50,7 @@ type (
 		Epoch  uint8         `json:"epoch"`
 		Unit   uint8         `json:"unit"`
 		High   int64         `json:"high"`
+		Low    int64         `json:"low"`    // of what is there in closed segments; old checkpoints have clipped no track
 		Closed []frame.Range `json:"closed"` // segments
 
 		Sums    []byte        `json:"sums,omitempty"`    // of those in order, 8 bytes each, the beginning of their SHA-256; zero: not known
@@ -99,16 +100,18 @@ func (f *fold) point() checkpoint {
 			}
 		}
 	}
-	for key, fo := range f.follows {
-		c.Tracks = append(c.Tracks, fo.point(key, f.read))
+	for fo := range f.followed() {
+		c.Tracks = append(c.Tracks, fo.point(fo.key(), f.read))
 	}
 	slices.SortFunc(c.Recordings, func(a, b recordingPoint) int { return cmp.Compare(a.Recording, b.Recording) })
-	slices.SortFunc(c.Tracks, func(a, b trackPoint) int { return cmp.Or(cmp.Compare(a.Room, b.Room), cmp.Compare(a.Track, b.Track)) })
+	slices.SortFunc(c.Tracks, func(a, b trackPoint) int {
+		return cmp.Or(cmp.Compare(a.Room, b.Room), cmp.Compare(a.Track, b.Track), slices.Compare(a.Recordings, b.Recordings))
+	})
 	return c
 }
 
 func (fo *follow) point(key trackKey, read uint64) trackPoint {
-	p := trackPoint{Room: key.room, Track: key.track, Recordings: fo.recordings, Frames: fo.frames, After: read}
+	p := trackPoint{Room: key.room, Track: key.track, Recordings: []string{fo.recording}, Frames: fo.frames, After: read}
 	if fo.anewFrom > 0 {
 		p.After = min(p.After, fo.anewFrom-1)
 	}
@@ -116,7 +119,7 @@ func (fo *follow) point(key trackKey, read uint64) trackPoint {
 		if oldest := e.oldest(); oldest > 0 {
 			p.After = min(p.After, oldest-1)
 		}
-		p.Epochs = append(p.Epochs, epochPoint{Epoch: id, Unit: e.unit, High: e.doneHigh, Closed: slices.Collect(e.done.All()), Corrupt: slices.Collect(e.corrupt.All()), Sums: fo.sums(id, e)})
+		p.Epochs = append(p.Epochs, epochPoint{Epoch: id, Unit: e.unit, High: e.doneHigh, Low: e.doneLow, Closed: slices.Collect(e.done.All()), Corrupt: slices.Collect(e.corrupt.All()), Sums: fo.sums(id, e)})
 	}
 	slices.SortFunc(p.Epochs, func(a, b epochPoint) int { return cmp.Compare(a.Epoch, b.Epoch) })
 	return p
@@ -146,10 +149,10 @@ func (e *epoch) takeSums(sums []byte) {
 
 // resume takes up what a checkpoint says of the track; the packs behind p.After are to be added again.
 func (fo *follow) resume(p trackPoint) {
-	fo.recordings, fo.frames = p.Recordings, p.Frames
+	fo.frames = p.Frames
 	for _, e := range p.Epochs {
 		back := newEpoch(e.Unit)
-		back.doneHigh = e.High
+		back.doneHigh, back.doneLow = e.High, e.Low
 		for _, r := range e.Closed {
 			back.done.Add(r.From, r.To)
 		}
@@ -210,10 +213,16 @@ func (f *fold) resumeTracks(ctx, work context.Context, c *checkpoint) error {
 		if rm == nil || rm.tracks[p.Track] == nil {
 			return fmt.Errorf("resume track %s: its events are not in the log", p.Track)
 		}
-		fo := f.follow(rm, p.Track)
-		fo.resume(p)
-		if err := f.readAgain(ctx, work, fo, p.After, f.read); err != nil {
-			return err
+		for _, id := range p.Recordings { // builds that clipped nothing wrote one point for all that hold the track
+			rec := rm.recording(id)
+			if rec == nil {
+				return fmt.Errorf("resume track %s: recording %s is not in the log", p.Track, id)
+			}
+			fo := f.follow(rm, rec, p.Track)
+			fo.resume(p)
+			if err := f.readAgain(ctx, work, fo, max(p.After, fo.from), f.read); err != nil {
+				return err
+			}
 		}
 	}
 	for _, rm := range f.rooms {

@@ -13,7 +13,7 @@ import (
 
 // closable takes out the segments that are full, given that the log has been read up to a position.
 func (f *follow) closable(read uint64) []*recording.Segment {
-	if f.ended && f.closing == nil {
+	if f.held || f.ended && f.closing == nil {
 		return nil
 	}
 	var out []*recording.Segment
@@ -99,17 +99,28 @@ func (f *follow) lastSeq(id uint8) int64 {
 	tail := last
 	segmentEnd := last/recording.SegmentSeqs*recording.SegmentSeqs + recording.SegmentSeqs - 1
 	for _, g := range f.gaps {
-		if strong(g) && g.Epoch == id && (f.closing == nil || g.Through != f.closing.through) && int64(g.From) <= segmentEnd {
+		if strong(g) && g.Epoch == id && (f.clipped() || f.closing == nil || g.Through != f.closing.through) && int64(g.From) <= segmentEnd {
 			tail = max(tail, min(int64(g.To), segmentEnd))
 		}
 	}
 	return tail
 }
 
+// firstSeq is where an epoch of a closing track begins, -1 for nowhere: seq 0, or where the recording began later the lowest one that counts.
+func (f *follow) firstSeq(id uint8) int64 {
+	if f.from == 0 {
+		return 0
+	}
+	if e := f.epochs[id]; e != nil {
+		return e.lowest()
+	}
+	return -1
+}
+
 // ids are the epochs that have any seq.
 func (f *follow) ids() []uint8 {
 	ids := slices.Collect(maps.Keys(f.epochs))
-	if f.endKnown && f.last >= 0 && f.epochs[f.endEpoch] == nil {
+	if f.endKnown && f.last >= 0 && f.from == 0 && f.epochs[f.endEpoch] == nil {
 		ids = append(ids, f.endEpoch)
 	}
 	return slices.SortedFunc(slices.Values(ids), cmp.Compare)
@@ -119,7 +130,10 @@ func (f *follow) ids() []uint8 {
 // closing position. Every recorder finds the same ones.
 func (f *follow) undeclared(through uint64) (out []room.GapDeclared) {
 	reason := room.PublisherVanished
-	if f.endKnown {
+	switch {
+	case f.clipped():
+		reason, through = room.NotRecorded, 0
+	case f.endKnown:
 		reason = room.PublisherDropped
 	}
 	for _, id := range f.ids() {
@@ -141,6 +155,10 @@ func (f *follow) undeclared(through uint64) (out []room.GapDeclared) {
 	}
 	return out
 }
+
+// excuse gives what is not there of a clipped track, and nobody declared, its reason. No fact is appended: other recordings of the track
+// may have it.
+func (f *follow) excuse() { f.gaps = append(f.gaps, f.undeclared(0)...) }
 
 // corruptParts cuts a range of seqs where segments begin and end that were damaged in the store.
 func (f *follow) corruptParts(id uint8, r frame.Range) iter.Seq2[frame.Range, bool] {
@@ -195,6 +213,9 @@ func (f *follow) restBut(missing []room.GapDeclared) (out []*recording.Segment) 
 			if e.open[n].filled == 0 || first > last {
 				delete(e.open, n)
 				continue
+			}
+			if last < first+recording.SegmentSeqs && e.behind(n) {
+				continue // where the epoch ends is known when those are read again
 			}
 			if slices.ContainsFunc(missing, func(g room.GapDeclared) bool {
 				return g.Epoch == id && int64(g.From) < first+recording.SegmentSeqs && first <= int64(g.To)

@@ -105,10 +105,11 @@ func (f *fold) mend(ctx context.Context, fo *follow, bad *damaged) error {
 	return nil
 }
 
-// copyOfAnother puts a segment back from another recording that holds the track, where one has it whole.
+// copyOfAnother puts a segment back from another recording that holds the track, where one has it whole. Recordings that hold but a part of the track
+// have segments of their own: among them only the sum tells that the bytes are the same.
 func (f *fold) copyOfAnother(ctx context.Context, fo *follow, want wanted) (copied bool, err error) {
 	key := want.key()
-	for _, id := range f.holders(fo) {
+	for _, id := range f.holders(fo, want.sum != fingerprint{}) {
 		if other := want; id != want.recording {
 			other.recording = id
 			var data []byte
@@ -131,14 +132,16 @@ func (f *fold) copyOfAnother(ctx context.Context, fo *follow, want wanted) (copi
 	return false, nil
 }
 
-// holders are the recordings that have a track, as far as they are remembered.
-func (f *fold) holders(fo *follow) []string {
-	out := slices.Clone(fo.recordings)
-	if rm := f.rooms[fo.room]; rm != nil {
-		for _, rec := range rm.recordings {
-			if slices.Contains(rec.members, fo.info.Track) && !slices.Contains(out, rec.id) {
-				out = append(out, rec.id)
-			}
+// holders are the recordings that have a track, as far as they are remembered; without clipped, those that hold the same of it as this follow.
+func (f *fold) holders(fo *follow, clipped bool) (out []string) {
+	rm := f.rooms[fo.room]
+	if rm == nil || fo.clipped() && !clipped {
+		return nil
+	}
+	s := rm.tracks[fo.info.Track]
+	for _, rec := range rm.recordings {
+		if slices.Contains(rec.members, fo.info.Track) && (clipped || s != nil && !rec.clips(s)) {
+			out = append(out, rec.id)
 		}
 	}
 	return out

@@ -2,6 +2,7 @@ package recorder
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -228,10 +229,12 @@ func TestRow87DamagedSegmentThatAnotherRecordingHas(t *testing.T) {
 	voice := speech(t, 1200)
 	s := r.speaker("den")
 	for _, id := range []string{"r1", "r2"} {
-		r.decide("den", func(st *room.State) (room.Draft, error) { return st.Record(true, id, "mod", 0) })
+		r.decide("den", func(st *room.State) (room.Draft, error) {
+			return st.StartRecording(room.RecordingStarted{Recording: id, By: "mod"})
+		})
 		if id == "r1" {
 			s.say(0, 0, voice[:600])
-			r.decide("den", func(st *room.State) (room.Draft, error) { return st.Record(false, "", "mod", 0) })
+			r.decide("den", func(st *room.State) (room.Draft, error) { return st.StopRecording(st.Recording, 0) })
 		}
 	}
 	s.say(0, 600, voice[600:])
@@ -244,7 +247,7 @@ func TestRow87DamagedSegmentThatAnotherRecordingHas(t *testing.T) {
 	})
 	forget(r.logged())
 	breakages["truncated"](t, path)
-	r.decide("den", func(st *room.State) (room.Draft, error) { return st.Record(false, "", "mod", 0) })
+	r.decide("den", func(st *room.State) (room.Draft, error) { return st.StopRecording(st.Recording, 0) })
 	store.fail(nil)
 	for _, m := range closed(t, dir, 2) {
 		if track := m.Tracks[0]; track.SHA256 != digest(voice...) || track.Missing() != 0 {
@@ -253,5 +256,54 @@ func TestRow87DamagedSegmentThatAnotherRecordingHas(t *testing.T) {
 	}
 	if rec.metrics.damaged.Load() != 1 || rec.metrics.divergences.Load() != 0 {
 		t.Errorf("%d damaged, %d divergences", rec.metrics.damaged.Load(), rec.metrics.divergences.Load())
+	}
+}
+
+// Row 87: what a second recording of a track would copy may be damaged, and forgotten by the log. Both say so, and what is there both have.
+func TestRow87DamagedSegmentWhereASecondRecordingStarts(t *testing.T) {
+	for lost, gaps := range map[bool][]recording.Gap{
+		false: nil,
+		true:  {{SeqRange: recording.SeqRange{From: 0, To: 499}, Reason: room.StorageCorrupt}},
+	} {
+		t.Run(fmt.Sprintf("forgotten %v", lost), func(t *testing.T) {
+			r, forget := newForgetfulRegion(t)
+			dir := t.TempDir()
+			r.rewind("den")
+			rec, _ := r.recorder(quick(), openStore(t, dir))
+			voice := speech(t, 1200)
+			s := r.speaker("den")
+			start := func(id string) {
+				r.decide("den", func(st *room.State) (room.Draft, error) {
+					return st.StartRecording(room.RecordingStarted{Recording: id, By: "mod"})
+				})
+			}
+			stop := func() {
+				r.decide("den", func(st *room.State) (room.Draft, error) { return st.StopRecording(st.Recording, 0) })
+			}
+			start("r1")
+			s.say(0, 0, voice[:600])
+			path := filepath.Join(dir, recording.SegmentKey("r1", s.track, 0, 0))
+			until(t, "stored", func() bool { _, err := os.Stat(path); return err == nil })
+			stop()
+			breakages["truncated"](t, path)
+			want := voice
+			if lost {
+				forget(51) // frames 0–499
+				want = voice[500:]
+			}
+			start("r2")
+			s.say(0, 600, voice[600:])
+			s.end(0, 1199)
+			s.leave()
+			stop()
+			for _, m := range closed(t, dir, 2) {
+				if track := m.Tracks[0]; track.SHA256 != digest(want...) || !slices.Equal(track.Gaps, gaps) {
+					t.Errorf("recording %s: %d frames, %+v", m.Recording, track.Frames, track.Gaps)
+				}
+			}
+			if rec.metrics.damaged.Load() != 1 || rec.metrics.divergences.Load() != 0 {
+				t.Errorf("%d damaged, %d divergences", rec.metrics.damaged.Load(), rec.metrics.divergences.Load())
+			}
+		})
 	}
 }

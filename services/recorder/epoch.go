@@ -16,6 +16,7 @@ type epoch struct {
 	unit       uint8 // of its first packet in the log; all others must have the same
 	done       frame.Ranges
 	doneHigh   int64                  // highest seq that is there in a closed segment
+	doneLow    int64                  // and the lowest one; -1: there is none
 	sums       map[uint32]fingerprint // of closed segments, as they were made
 	open       map[uint32]*openSegment
 	recent     map[uint32]*[recording.SegmentSeqs]fingerprint
@@ -45,7 +46,7 @@ type slot struct {
 
 func newEpoch(unit uint8) *epoch {
 	return &epoch{
-		unit: unit, doneHigh: -1, sums: map[uint32]fingerprint{}, open: map[uint32]*openSegment{},
+		unit: unit, doneHigh: -1, doneLow: -1, sums: map[uint32]fingerprint{}, open: map[uint32]*openSegment{},
 		recent: map[uint32]*[recording.SegmentSeqs]fingerprint{},
 	}
 }
@@ -109,7 +110,8 @@ func (e *epoch) closed(n uint32) {
 	for i := range seg.slots {
 		if s := &seg.slots[i]; s.pos != 0 {
 			prints[i] = fingerprintOf(s.payload)
-			e.doneHigh = max(e.doneHigh, int64(n)*recording.SegmentSeqs+int64(i))
+			seq := int64(n)*recording.SegmentSeqs + int64(i)
+			e.have(seq, seq)
 		}
 	}
 	delete(e.open, n)
@@ -120,6 +122,37 @@ func (e *epoch) closed(n uint32) {
 		delete(e.recent, e.recentList[0])
 		e.recentList = e.recentList[1:]
 	}
+}
+
+// have notes that seqs are there in a closed segment.
+func (e *epoch) have(from, to int64) {
+	e.doneHigh = max(e.doneHigh, to)
+	if e.doneLow < 0 || from < e.doneLow {
+		e.doneLow = from
+	}
+}
+
+// lowest is the lowest seq that is there, -1 for none. Of segments that were put aside it knows nothing.
+func (e *epoch) lowest() int64 {
+	low := e.doneLow
+	for n, seg := range e.open {
+		for i := range seg.slots {
+			if seq := int64(n)*recording.SegmentSeqs + int64(i); seg.slots[i].pos != 0 && (low < 0 || seq < low) {
+				low = seq
+			}
+		}
+	}
+	return low
+}
+
+// behind says whether a segment that was put aside lies behind this one.
+func (e *epoch) behind(n uint32) bool {
+	for r := range e.aside.All() {
+		if r.To > n {
+			return true
+		}
+	}
+	return false
 }
 
 // highest is the highest seq that is there, -1 for none.

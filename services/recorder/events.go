@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 
@@ -14,6 +16,7 @@ import (
 	"airloom/internal/eventlog"
 	"airloom/internal/recording"
 	"airloom/internal/room"
+	"airloom/internal/subject"
 	"airloom/internal/telemetry"
 )
 
@@ -56,7 +59,7 @@ func (f *fold) event(ctx context.Context, m message) error {
 // otherDefaults warns, once, where a recording of a room that nobody has set shows that not all services were given the same --keep.
 func (f *fold) otherDefaults(rm *knownRoom, fact room.Fact) {
 	started, ok := fact.(room.RecordingStarted)
-	if own := rm.state.Settings.Keep; ok && started.By == byKeep && !rm.set && own != room.KeepRecord && !f.warned {
+	if own := rm.state.Settings.Keep; ok && started.By == room.ByKeep && !rm.set && own != room.KeepRecord && !f.warned {
 		f.warned = true
 		f.r.logger.Warn("another recorder records rooms that nobody has set, and this one would not: give all services of the region the same --keep",
 			"room", rm.name, "recording", started.Recording, "keep", own)
@@ -126,6 +129,9 @@ func (f *fold) propose(ctx context.Context, rm *knownRoom, traceparent string) e
 	if !ok {
 		return nil
 	}
+	if err := f.place(ctx, rm, &draft); err != nil {
+		return err
+	}
 	err := f.insist(ctx, "append "+draft.Fact.Type(), func() error {
 		_, err := f.r.log.Append(ctx, rm.name, draft, traceparent)
 		return err
@@ -135,6 +141,68 @@ func (f *fold) propose(ctx context.Context, rm *knownRoom, traceparent string) e
 	}
 	rm.asked, f.asked = time.Now(), true
 	return nil
+}
+
+// place puts into a recording event the position of the audio log that it lacks.
+func (f *fold) place(ctx context.Context, rm *knownRoom, draft *room.Draft) error {
+	switch fact := draft.Fact.(type) {
+	case room.RecordingStarted:
+		if !rm.due.ask {
+			return nil
+		}
+		head, err := f.stand(ctx, f.packs)
+		if err != nil {
+			return err
+		}
+		fact.From = head.last
+		if rm.due.track != "" { // it is to be whole, and the others held from there
+			m, err := f.firstPack(ctx, rm, rm.due.track)
+			if err != nil {
+				return err
+			}
+			if m != 0 {
+				fact.From = m - 1
+			}
+		}
+		draft.Fact = fact
+	case room.RecordingStopped:
+		if !rm.state.Stopping {
+			return nil
+		}
+		head, err := f.stand(ctx, f.packs)
+		if err != nil {
+			return err
+		}
+		fact.Through = max(head.last, 1) // 0 says: to the end
+		draft.Fact = fact
+	}
+	return nil
+}
+
+// firstPack is the log position of a track's first pack, 0 where there is none yet.
+func (f *fold) firstPack(ctx context.Context, rm *knownRoom, track string) (position uint64, err error) {
+	after := uint64(0)
+	if s := rm.tracks[track]; s != nil {
+		after = s.logRead
+	}
+	err = f.insist(ctx, "look for the beginning of track "+track, func() error {
+		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+		defer cancel()
+		stream, err := f.packs.js.Stream(ctx, f.packs.stream)
+		if err != nil {
+			return fmt.Errorf("%w: %w", eventlog.ErrAway, err)
+		}
+		m, err := stream.GetMsg(ctx, after+1, jetstream.WithGetMsgSubject(subject.Log(f.r.cfg.Region, rm.name, track)))
+		switch {
+		case errors.Is(err, jetstream.ErrMsgNotFound):
+			return nil
+		case err != nil:
+			return fmt.Errorf("%w: %w", eventlog.ErrAway, err)
+		}
+		position = m.Sequence
+		return nil
+	})
+	return position, err
 }
 
 // sync follows what a room's events say must be recorded, and tells the followed tracks of their end.
@@ -160,18 +228,22 @@ func (f *fold) member(ctx context.Context, rm *knownRoom, rec *knownRecording, t
 	if _, done := rec.done[track]; done {
 		return nil
 	}
-	fo := f.follows[trackKey{rm.name, track}]
+	fo := f.followOf(rm.name, track, rec.id)
 	if fo == nil {
 		var err error
 		if fo, err = f.begin(ctx, rm, rec, track); err != nil || fo == nil {
 			return err
 		}
-	} else if !slices.Contains(fo.recordings, rec.id) {
-		if err := f.join(ctx, fo, rec.id); err != nil {
-			return err
-		}
 	}
-	if s := rm.tracks[track]; s.over != 0 && fo.closing == nil {
+	if fo.held = rec.held(); fo.held {
+		return nil
+	}
+	f.touched[fo] = true
+	if _, cut := rec.cut[track]; cut {
+		fo.cut(rec.through)
+		return nil
+	}
+	if s := rm.tracks[track]; s.over != 0 && (fo.closing == nil || !fo.ended) {
 		if fo.noticed.IsZero() {
 			fo.noticed = time.Now()
 		}
@@ -192,8 +264,7 @@ func (f *fold) begin(ctx context.Context, rm *knownRoom, rec *knownRecording, tr
 			return nil, nil
 		}
 	}
-	fo := f.follow(rm, track)
-	fo.recordings = []string{rec.id}
+	fo := f.follow(rm, rec, track)
 	if unreadable != nil {
 		if err := f.salvage(ctx, fo, rec.id, unreadable); err != nil {
 			return nil, err
@@ -203,68 +274,181 @@ func (f *fold) begin(ctx context.Context, rm *knownRoom, rec *knownRecording, tr
 			return nil, err
 		}
 	}
-	if s := rm.tracks[track]; s.logRead < f.read {
-		return fo, f.readAgain(ctx, ctx, fo, s.logRead, f.read)
+	if !fo.clipped() && !rec.stopping {
+		if err := f.copy(ctx, fo); err != nil {
+			return nil, err
+		}
+	}
+	if after := max(rm.tracks[track].logRead, fo.from); after < f.read {
+		return fo, f.readAgain(ctx, ctx, fo, after, f.read)
 	}
 	return fo, nil
 }
 
-// follow makes the fold of a track out of the facts.
-func (f *fold) follow(rm *knownRoom, track string) *follow {
+// follow makes the fold of a track for a recording out of the facts.
+func (f *fold) follow(rm *knownRoom, rec *knownRecording, track string) *follow {
 	s := rm.tracks[track]
-	fo := newFollow(rm.name, s.info, s.handle)
-	fo.firstEpoch = s.firstEpoch
-	if s.over != 0 {
+	fo := rec.follow(rm, s)
+	fo.held = rec.held()
+	if s.over != 0 && !fo.cutOff {
 		fo.end(s.endKnown, s.endEpoch, s.last)
 		fo.noticed = time.Now()
 	}
-	for _, fact := range s.facts {
-		fo.fact(fact)
-	}
-	f.follows[trackKey{rm.name, track}] = fo
+	key := trackKey{rm.name, track}
+	f.follows[key] = append(f.follows[key], fo)
 	f.touched[fo] = true
-	f.r.metrics.follows.Store(int64(len(f.follows)))
+	f.countFollows()
 	return fo
 }
 
-// join adds a recording to those that hold a track: what was closed is copied, the log may have forgotten it.
-func (f *fold) join(ctx context.Context, fo *follow, id string) error {
-	fo.writes.Wait()
-	from := fo.recordings[0]
-	var gone []damaged
-	for epochID, e := range fo.epochs {
-		for r := range e.done.All() {
-			for n := r.From; n <= r.To; n++ {
-				data, err := f.keeper.get(ctx, recording.SegmentKey(from, fo.info.Track, epochID, n))
-				if errors.Is(err, blob.ErrNotExist) {
-					gone = append(gone, damaged{recording: from, track: fo.info.Track, epoch: epochID, n: n, why: err})
-					continue
-				}
-				if err == nil {
-					err = f.keeper.putNew(ctx, recording.SegmentKey(id, fo.info.Track, epochID, n), data)
-				}
-				if err != nil {
-					return fmt.Errorf("add track %s to recording %s: %w", fo.info.Track, id, err)
+// follow makes the fold of a track with the facts that count for the recording, and its clip.
+func (rec *knownRecording) follow(rm *knownRoom, s *knownTrack) *follow {
+	fo := newFollow(rm.name, s.info, s.handle)
+	fo.recording, fo.from, fo.firstEpoch = rec.id, rec.clipFrom(s), s.firstEpoch
+	facts, isCut := rec.cut[s.info.Track]
+	if !isCut {
+		facts = len(s.facts)
+	}
+	for _, fact := range s.facts[:facts] {
+		fo.fact(fact)
+	}
+	if isCut {
+		fo.cut(rec.through)
+	}
+	return fo
+}
+
+func (fo *follow) key() trackKey { return trackKey{fo.room, fo.info.Track} }
+
+// followed are all that are followed.
+func (f *fold) followed() iter.Seq[*follow] {
+	return func(yield func(*follow) bool) {
+		for _, some := range f.follows {
+			for _, fo := range some {
+				if !yield(fo) {
+					return
 				}
 			}
 		}
 	}
-	fo.recordings = append(fo.recordings, id)
-	for i := range gone {
-		if err := f.mend(ctx, fo, &gone[i]); err != nil {
+}
+
+// followOf gives the follow of a track for a recording, nil where there is none.
+func (f *fold) followOf(room, track, recording string) *follow {
+	for _, fo := range f.follows[trackKey{room, track}] {
+		if fo.recording == recording {
+			return fo
+		}
+	}
+	return nil
+}
+
+func (f *fold) unfollow(fo *follow) {
+	left := slices.DeleteFunc(f.follows[fo.key()], func(other *follow) bool { return other == fo })
+	if f.follows[fo.key()] = left; len(left) == 0 {
+		delete(f.follows, fo.key())
+	}
+	delete(f.touched, fo)
+	f.countFollows()
+}
+
+func (f *fold) countFollows() {
+	n := int64(0)
+	for range f.followed() {
+		n++
+	}
+	f.r.metrics.follows.Store(n)
+}
+
+// copy takes what another recording that holds the track from its beginning has closed of it: the log may have forgotten that. What was closed by
+// facts before this recording was even started is the same in both.
+func (f *fold) copy(ctx context.Context, fo *follow) error {
+	for _, other := range f.follows[fo.key()] {
+		if other == fo || other.clipped() || other.closing != nil {
+			continue
+		}
+		other.writes.Wait()
+		var gone []*damaged
+		for id, e := range other.epochs {
+			for r := range e.done.All() {
+				for n := r.From; n <= r.To; n++ {
+					bad, err := f.copySegment(ctx, fo, other, segmentID{id, n})
+					if err != nil {
+						return fmt.Errorf("add track %s to recording %s: %w", fo.info.Track, fo.recording, err)
+					}
+					if bad != nil {
+						gone = append(gone, bad)
+					}
+				}
+			}
+		}
+		for _, bad := range gone {
+			if err := f.mendBoth(ctx, fo, other, bad); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return nil
+}
+
+// copySegment gives what is damaged in the other recording.
+func (f *fold) copySegment(ctx context.Context, fo, other *follow, id segmentID) (bad *damaged, err error) {
+	if fo.has(id) {
+		return nil, nil
+	}
+	want := wanted{room: fo.room, handle: fo.handle, damaged: damaged{recording: other.recording, track: fo.info.Track, epoch: id.epoch, n: id.n}}
+	if _, foreign := other.foreign.Load(id); !foreign {
+		want.sum = other.epochs[id.epoch].sums[id.n]
+	}
+	var data []byte
+	var segment *recording.Segment
+	err = f.keeper.insist(ctx, "read "+want.key(), func(ctx context.Context) (err error) {
+		data, segment, err = f.keeper.look(ctx, want)
+		return err
+	})
+	if errors.As(err, &bad) {
+		return bad, nil
+	}
+	if err == nil {
+		err = f.keeper.putNew(ctx, recording.SegmentKey(fo.recording, fo.info.Track, id.epoch, id.n), data)
+	}
+	if err == nil {
+		fo.take(segment, fingerprintOf(data))
+	}
+	return nil, err
+}
+
+// mendBoth is for a segment that is damaged where it was to be copied from. What is not put back is made again in both, or declared storage_corrupt
+// by both.
+func (f *fold) mendBoth(ctx context.Context, fo, other *follow, bad *damaged) error {
+	if err := f.mend(ctx, other, bad); err != nil {
+		return err
+	}
+	id := segmentID{bad.epoch, bad.n}
+	if other.has(id) {
+		again, err := f.copySegment(ctx, fo, other, id)
+		if err != nil || again == nil {
 			return err
 		}
 	}
+	e := fo.epochs[id.epoch]
+	if e == nil {
+		e = newEpoch(other.epochs[id.epoch].unit)
+		fo.epochs[id.epoch] = e
+	}
+	e.reopen(id.n)
 	return nil
 }
 
 // applyToTrack folds what is said of a track's frames.
 func (f *fold) applyToTrack(rm *knownRoom, fact room.Fact) {
 	kind, id := fact.Subject()
-	fo := f.follows[trackKey{rm.name, id}]
-	if kind != "gap" || fo == nil {
+	if kind != "gap" {
 		return
 	}
-	fo.fact(fact)
-	f.touched[fo] = true
+	for _, fo := range f.follows[trackKey{rm.name, id}] {
+		fo.fact(fact)
+		f.touched[fo] = true
+	}
 }

@@ -28,9 +28,9 @@ type fold struct {
 	eventsAt, logAt  stand        // as they were when the fold resumed
 	folded, read     uint64       // positions up to which events and log are done
 	rooms            map[string]*knownRoom
-	follows          map[trackKey]*follow
-	touched          map[*follow]bool // may have segments to close
-	asked            bool             // an event was appended, or refused because there is a newer one
+	follows          map[trackKey][]*follow // of each track one for each recording that waits for it
+	touched          map[*follow]bool       // may have segments to close
+	asked            bool                   // an event was appended, or refused because there is a newer one
 	writes           *pool
 	places           chan struct{}  // for renders
 	rendered         chan rendered  // unbuffered: run, drain and give receive until all renders are over

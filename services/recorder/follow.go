@@ -21,14 +21,17 @@ const maxTail = 3600 * 50
 // It holds segments that are not closed. One closes when each of its seqs is there or declared, except that between a
 // track's end and its closing fact none closes: until then it is not known which of the last frames count.
 type follow struct {
-	room       string
-	handle     uint32
-	info       recording.Track // what the facts say of the track
-	recordings []string        // those that hold it
-	epochs     map[uint8]*epoch
-	gaps       []room.GapDeclared // in the order of the log
-	frames     int64              // in closed segments
+	room      string
+	handle    uint32
+	info      recording.Track // what the facts say of the track
+	recording string          // that it is followed for
+	from      uint64          // what the log has up to here is none of the recording; 0: it holds the track from its beginning
+	epochs    map[uint8]*epoch
+	gaps      []room.GapDeclared // in the order of the log
+	frames    int64              // in closed segments
 
+	held     bool // its recording is being stopped: nothing closes until it is known where
+	cutOff   bool // its recording was stopped while the track went on
 	ended    bool
 	endKnown bool // the speaker said how it ended
 	endEpoch uint8
@@ -37,7 +40,7 @@ type follow struct {
 	firstEpoch uint8 // with which the track started
 
 	newest   uint64 // log position of the newest pack that was added
-	doubtful bool   // something was put aside between the end and the closing fact
+	doubtful bool   // something was put aside between the end, or the halt of the recording, and the closing
 	anewFrom uint64 // log position from which the open segments are to be read once more, up to the closing; 0: they are not
 	closing  *closing
 
@@ -91,6 +94,9 @@ func newFollow(roomName string, info recording.Track, handle uint32) *follow {
 
 // add takes a packet that the log has at position pos. Positions go back only where one replica lacked something.
 func (f *follow) add(pos uint64, p *frame.Packet) (t tally) {
+	if pos <= f.from {
+		return t
+	}
 	if f.closing != nil && pos > f.closing.through {
 		t.late = p.Count()
 		return t
@@ -152,6 +158,21 @@ func (f *follow) end(known bool, id uint8, last int64) {
 	f.ended, f.endKnown, f.endEpoch, f.last = true, known, id, last
 }
 
+// cut notes that the recording was stopped while the track went on: what the log has up to a position counts, and of what is said of the
+// track only what was said by now. So the clip needs nothing but what is in the log already.
+func (f *follow) cut(through uint64) {
+	if f.cutOff {
+		return
+	}
+	f.end(false, 0, -1)
+	f.cutOff = true
+	f.settle(through)
+}
+
+// clipped says whether the recording holds but a part of the track. Nobody knows then whether a seq that is not there is missing: no
+// fact is appended for it.
+func (f *follow) clipped() bool { return f.from > 0 || f.cutOff }
+
 // fact folds what is said of the track's frames.
 func (f *follow) fact(fact room.Fact) {
 	switch fact := fact.(type) {
@@ -184,7 +205,7 @@ func (f *follow) settle(through uint64) {
 // declare folds a gap.declared of this track. Frames that were logged after its `through` don't count.
 func (f *follow) declare(g room.GapDeclared) {
 	if f.closing != nil {
-		if g.Through == f.closing.through {
+		if g.Through == f.closing.through && !f.clipped() {
 			f.gaps = append(f.gaps, g)
 		}
 		return
@@ -210,7 +231,7 @@ func (f *follow) putAside(most int, read uint64) {
 	}
 	for id := 0; open > most && id < 256; {
 		if e := f.epochs[uint8(id)]; e != nil && e.putAside() {
-			f.doubtful = f.doubtful || f.ended && f.closing == nil
+			f.doubtful = f.doubtful || (f.ended || f.held) && f.closing == nil
 			open--
 			continue
 		}
@@ -263,7 +284,7 @@ func (f *follow) take(s *recording.Segment, sum fingerprint) {
 	}
 	for _, it := range s.Items {
 		if it.Kind != recording.Lost {
-			e.doneHigh = max(e.doneHigh, int64(it.Seq)+int64(it.Span)-1)
+			e.have(int64(it.Seq), int64(it.Seq)+int64(it.Span)-1)
 		}
 		if it.Kind == recording.Present {
 			f.frames++

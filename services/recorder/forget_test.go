@@ -75,8 +75,10 @@ func TestRecordingThatReachesFarBack(t *testing.T) {
 		s.end(0, 9)
 		s.leave()
 	}
-	r.decide("den", func(s *room.State) (room.Draft, error) { return s.Record(true, "r1", "mod", since) })
-	r.decide("den", func(s *room.State) (room.Draft, error) { return s.Record(false, "", "mod", 0) })
+	r.decide("den", func(s *room.State) (room.Draft, error) {
+		return s.StartRecording(room.RecordingStarted{Recording: "r1", By: "mod", Since: since})
+	})
+	r.decide("den", func(s *room.State) (room.Draft, error) { return s.StopRecording(s.Recording, 0) })
 	stays.say(0, 0, voice)
 	stays.end(0, 9)
 	r.recorder(quick(), openStore(t, dirs[1]))

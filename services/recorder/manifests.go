@@ -24,19 +24,11 @@ func (f *fold) finish(ctx context.Context, done rendered) error {
 	}
 	fo := done.follow
 	rm := f.rooms[fo.room]
-	for id, track := range done.tracks {
-		if rec := rm.recording(id); rec != nil { // else it is finished: the track is rendered once more for another one
-			rec.done[track.Track] = track
-		}
-	}
-	if len(done.tracks) < len(fo.recordings) { // another recording wants it since
-		fo.rendering = false
-		return nil
+	if rec := rm.recording(fo.recording); rec != nil {
+		rec.done[done.track.Track] = done.track
 	}
 	f.r.metrics.tracks.Add(1)
-	delete(f.follows, trackKey{fo.room, fo.info.Track})
-	delete(f.touched, fo)
-	f.r.metrics.follows.Store(int64(len(f.follows)))
+	f.unfollow(fo)
 	return f.sync(ctx, rm)
 }
 
@@ -79,12 +71,12 @@ func (f *fold) finishRecording(ctx context.Context, rm *knownRoom, rec *knownRec
 func (f *fold) manifest(rm *knownRoom, rec *knownRecording) recording.Manifest {
 	m := recording.Manifest{
 		Version: recording.ManifestVersion, Recording: rec.id, Room: rm.name, Keep: rec.keep, By: rec.by, State: recording.Open,
-		Started: rec.started, Stopped: rec.stopped, Tracks: []recording.Track{},
+		From: rec.from, Through: rec.through, Started: rec.started, Stopped: rec.stopped, Tracks: []recording.Track{},
 	}
 	for _, id := range rec.members {
 		if done, ok := rec.done[id]; ok {
 			m.Tracks = append(m.Tracks, done)
-		} else if fo := f.follows[trackKey{rm.name, id}]; fo != nil {
+		} else if fo := f.followOf(rm.name, id, rec.id); fo != nil {
 			m.Tracks = append(m.Tracks, fo.soFar())
 		}
 	}
@@ -104,10 +96,14 @@ func (f *follow) soFar() recording.Track {
 			continue
 		}
 		ms := float64(e.unit) * 2.5
-		t.Epochs = append(t.Epochs, recording.Epoch{Epoch: id, Last: uint32(e.doneHigh), FrameMS: ms})
-		t.Seconds += float64(e.doneHigh+1) * ms / 1000
+		first := uint32(0)
+		if f.from > 0 {
+			first = uint32(e.doneLow)
+		}
+		t.Epochs = append(t.Epochs, recording.Epoch{Epoch: id, First: first, Last: uint32(e.doneHigh), FrameMS: ms})
+		t.Seconds += float64(e.doneHigh-int64(first)+1) * ms / 1000
 		for _, g := range f.gaps {
-			if g.Epoch == id {
+			if g.Epoch == id && g.From >= first {
 				t.Gaps = append(t.Gaps, recording.Gap{SeqRange: recording.SeqRange{Epoch: id, From: g.From, To: g.To}, Reason: g.Reason})
 			}
 		}

@@ -2,7 +2,6 @@ package recorder
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -25,8 +24,8 @@ func (f *fold) pack(ctx context.Context, m *message) {
 	}
 	f.read = m.pos
 	at := subject.Parse(m.subject)
-	fo := f.follows[trackKey{at.Room, at.Track}]
-	if at.Kind != subject.LogPacks || fo == nil {
+	followed := f.follows[trackKey{at.Room, at.Track}]
+	if at.Kind != subject.LogPacks || len(followed) == 0 {
 		return
 	}
 	if m.header != nil {
@@ -35,7 +34,9 @@ func (f *fold) pack(ctx context.Context, m *message) {
 			trace.WithAttributes(attribute.String("airloom.room", at.Room), attribute.String("airloom.track", at.Track), attribute.Int64("airloom.position", int64(m.pos))))
 		defer span.End()
 	}
-	f.packets(fo, m)
+	for _, fo := range followed {
+		f.packets(fo, m)
+	}
 }
 
 func (f *fold) packets(fo *follow, m *message) {
@@ -77,7 +78,7 @@ func (f *fold) closeSegments(ctx context.Context) error {
 	return nil
 }
 
-// keep stores a closed segment in each recording that holds the track. It waits where all writers are busy.
+// keep stores a closed segment. It waits where all writers are busy.
 func (f *fold) keep(ctx context.Context, fo *follow, s *recording.Segment) error {
 	f.r.metrics.segments.Add(1)
 	data, err := s.Append(nil)
@@ -86,22 +87,19 @@ func (f *fold) keep(ctx context.Context, fo *follow, s *recording.Segment) error
 	}
 	ctx, span := tracer.Start(ctx, "recorder.segment", trace.WithAttributes(attribute.String("airloom.room", fo.room),
 		attribute.String("airloom.track", fo.info.Track), attribute.Int("airloom.seqs", s.Count), attribute.Int("airloom.bytes", len(data))))
-	recordings, segment := slices.Clone(fo.recordings), segmentID{s.Epoch, s.First / recording.SegmentSeqs}
+	segment := segmentID{s.Epoch, s.First / recording.SegmentSeqs}
 	fo.epochs[s.Epoch].sums[segment.n] = fingerprintOf(data)
 	fo.writes.Add(1)
 	err = f.writes.submit(ctx, func() error {
 		defer span.End()
 		defer fo.writes.Done()
-		var errs []error
-		for _, id := range recordings {
-			ours, err := f.keeper.putOurs(ctx, recording.SegmentKey(id, fo.info.Track, segment.epoch, segment.n), data)
-			if errs = append(errs, err); err == nil && !ours {
-				fo.foreign.Store(segment, true)
-			}
-		}
-		if err := errors.Join(errs...); err != nil {
+		ours, err := f.keeper.putOurs(ctx, recording.SegmentKey(fo.recording, fo.info.Track, segment.epoch, segment.n), data)
+		if err != nil {
 			fo.lost.Store(true)
 			return err
+		}
+		if !ours {
+			fo.foreign.Store(segment, true)
 		}
 		return nil
 	})

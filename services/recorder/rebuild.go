@@ -67,7 +67,7 @@ func (r *Recorder) openRebuild(ctx context.Context, q query.RebuildQuestion) (*r
 		return nil, errUnknown
 	}
 	b.report.Tracks = len(b.rec.members)
-	if b.rec.stopped == nil || slices.ContainsFunc(b.rec.members, func(id string) bool { return !b.rm.tracks[id].closed }) {
+	if b.rec.stopped == nil || slices.ContainsFunc(b.rec.members, func(id string) bool { return !b.rec.known(b.rm.tracks[id]) }) {
 		return nil, errOpen
 	}
 	return b, nil

@@ -88,7 +88,12 @@ func TestRebuildWhileARecordingIsBeingClosed(t *testing.T) {
 	until(t, "ready", rec.Ready)
 	s := r.speaker("den")
 	record := func(on bool, id string) {
-		r.decide("den", func(st *room.State) (room.Draft, error) { return st.Record(on, id, "mod", 0) })
+		r.decide("den", func(st *room.State) (room.Draft, error) {
+			if !on {
+				return st.StopRecording(st.Recording, 0)
+			}
+			return st.StartRecording(room.RecordingStarted{Recording: id, By: "mod"})
+		})
 	}
 	record(true, "r1")
 	voice := speech(t, 30)

@@ -16,7 +16,7 @@ const clocksOff = 10 * time.Minute
 // track makes one track again. It gives nil where that cannot be done and the stored track cannot be read either.
 func (b *rebuild) track(ctx context.Context, s *knownTrack) (*recording.Track, error) {
 	fo := b.follow(s)
-	through := closedThrough(s)
+	through := b.through(s)
 	trusting := b.mayHaveForgotten(s)
 	if !trusting {
 		if err := b.segments(ctx, fo, s, through); err != nil {
@@ -71,14 +71,30 @@ func (b *rebuild) track(ctx context.Context, s *knownTrack) (*recording.Track, e
 // follow begins the fold of a track as it was before its closing fact: gaps that say up to where they hold, and reasons.
 func (b *rebuild) follow(s *knownTrack) *follow {
 	fo := newFollow(b.rm.name, s.info, s.handle)
-	fo.recordings = []string{b.rec.id}
-	for _, fact := range s.facts {
+	fo.recording, fo.from = b.rec.id, b.rec.clipFrom(s)
+	for _, fact := range b.facts(s) {
 		if _, over := fact.(room.TrackClosed); over {
 			break
 		}
 		fo.fact(fact)
 	}
 	return fo
+}
+
+// facts are those that count of a track.
+func (b *rebuild) facts(s *knownTrack) []room.Fact {
+	if n, cut := b.rec.cut[s.info.Track]; cut {
+		return s.facts[:n]
+	}
+	return s.facts
+}
+
+// through is the log position up to which a track counts.
+func (b *rebuild) through(s *knownTrack) uint64 {
+	if _, cut := b.rec.cut[s.info.Track]; cut {
+		return b.rec.through
+	}
+	return closedThrough(s)
 }
 
 func closedThrough(s *knownTrack) uint64 {
@@ -91,7 +107,11 @@ func closedThrough(s *knownTrack) uint64 {
 }
 
 // finishFacts folds the end of a track, once the log has been read.
-func finishFacts(fo *follow, s *knownTrack) {
+func (b *rebuild) finishFacts(fo *follow, s *knownTrack) {
+	if _, cut := b.rec.cut[s.info.Track]; cut {
+		fo.cut(b.rec.through)
+		return
+	}
 	fo.end(s.endKnown, s.endEpoch, s.last)
 	over := false
 	for _, fact := range s.facts {
@@ -106,7 +126,7 @@ func finishFacts(fo *follow, s *knownTrack) {
 
 // mayHaveForgotten says whether the log may have begun later than the track.
 func (b *rebuild) mayHaveForgotten(s *knownTrack) bool {
-	return b.log.first > 1 && (b.log.last < b.log.first || b.log.firstAt.After(s.info.Started.Add(-clocksOff)))
+	return b.log.first > b.rec.clipFrom(s)+1 && (b.log.last < b.log.first || b.log.firstAt.After(s.info.Started.Add(-clocksOff)))
 }
 
 // segments makes the segments of a track from the log and compares each.
@@ -118,8 +138,9 @@ func (b *rebuild) segments(ctx context.Context, fo *follow, s *knownTrack, throu
 	}); err != nil {
 		return err
 	}
-	finishFacts(fo, s)
+	b.finishFacts(fo, s)
 	for {
+		b.excuse(ctx, fo, s)
 		if err := b.take(ctx, fo, fo.restBut(fo.undeclared(through))); err != nil {
 			return err
 		}
@@ -134,6 +155,46 @@ func (b *rebuild) segments(ctx context.Context, fo *follow, s *knownTrack, throu
 			return err
 		}
 	}
+}
+
+// excuse is follow.excuse for what may be missing in a clipped track: where the stored manifest says that a seq was there, it is the log that
+// has lost it.
+func (b *rebuild) excuse(ctx context.Context, fo *follow, s *knownTrack) {
+	if !fo.clipped() {
+		return
+	}
+	known := b.stored(ctx, s.info.Track)
+	if known == nil && b.mayHaveForgotten(s) {
+		return // nobody can tell
+	}
+	for _, g := range fo.undeclared(0) {
+		excused := []frame.Range{{From: g.From, To: g.To}}
+		for _, r := range heldOf(known, g) {
+			excused = subtract(excused, r)
+		}
+		for _, r := range excused {
+			g.From, g.To = r.From, r.To
+			fo.gaps = append(fo.gaps, g)
+		}
+	}
+}
+
+// heldOf gives what of a gap's seqs a track has, nothing where it is nil.
+func heldOf(track *recording.Track, g room.GapDeclared) (out []frame.Range) {
+	if track == nil {
+		return nil
+	}
+	for _, e := range track.Epochs {
+		if from, to := max(e.First, g.From), min(e.Last, g.To); e.Epoch == g.Epoch && from <= to {
+			out = append(out, frame.Range{From: from, To: to})
+		}
+	}
+	for _, have := range track.Gaps {
+		if have.Epoch == g.Epoch {
+			out = subtract(out, frame.Range{From: have.From, To: have.To})
+		}
+	}
+	return out
 }
 
 // read folds a track's packs, and calls each from time to time with the position up to which it has.

@@ -2,6 +2,9 @@ package recorder
 
 import (
 	"bytes"
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"airloom/internal/frame"
@@ -38,6 +41,7 @@ type simPoint struct {
 	folded int
 	read   uint64
 	track  *trackPoint
+	clips  map[string]*trackPoint
 }
 
 // log stores a pack. While its edge has a lease, it acks.
@@ -83,6 +87,7 @@ func (w *simLog) put(key string, data []byte) {
 func (w *simLog) speak(t *trackStory) {
 	w.must(w.state.Join(room.Joined{Session: "s", Identity: "i", Edge: "e", Grants: room.Grants{Speak: true}}))
 	w.must(w.state.StartTrack(room.TrackStarted{Track: simTrack, Handle: 7, Session: "s", Name: "mic", Channels: 1, FrameMS: 20}))
+	w.After(w.Upto(10*time.Second), func() { w.recordOn(1) })
 	seq, epoch := uint32(0), uint8(0)
 	span := w.Between(5*time.Second, 60*time.Second)
 	w.Every(200*time.Millisecond, func() bool {
@@ -108,6 +113,32 @@ func (w *simLog) speak(t *trackStory) {
 		}
 		seq += uint32(n)
 		return true
+	})
+}
+
+// recordOn is a moderator's wish, by an edge that may freeze between asking the log and appending.
+func (w *simLog) recordOn(n int) {
+	from := w.through()
+	w.After(w.Upto(w.Upto(3*time.Second)), func() {
+		draft, err := w.state.StartRecording(room.RecordingStarted{Recording: fmt.Sprintf("r%d", n), By: "mod", From: from})
+		if err != nil {
+			w.Fail("%v", err)
+		}
+		w.must(draft, nil)
+		w.After(w.Upto(40*time.Second), func() { w.recordOff(n) })
+	})
+}
+
+func (w *simLog) recordOff(n int) {
+	w.must(w.state.HaltRecording())
+	w.After(w.Upto(w.Upto(5*time.Second)), func() {
+		through := max(w.through(), 1)
+		w.After(w.Upto(w.Upto(5*time.Second)), func() {
+			w.must(w.state.StopRecording(w.state.Recording, through))
+			if w.Chance(0.7) {
+				w.After(w.Upto(5*time.Second), func() { w.recordOn(n + 1) })
+			}
+		})
 	})
 }
 
@@ -166,8 +197,59 @@ func (w *simLog) judge() {
 			w.Fail("%s says of the track: %s\n%s says: %s", r.name, r.done, w.all[0].name, w.all[0].done)
 		}
 	}
+	w.judgeClips(through)
+	have := w.stored("")
+	want := w.want(0, through, len(w.events))
+	w.compare("the track", have, want)
+	for at := range w.acked {
+		if !want[at] && !w.shut(at) {
+			w.Fail("%v is acked, and the recording does not have it", at)
+		}
+	}
+}
+
+// judgeClips holds each recording that somebody started against its positions.
+func (w *simLog) judgeClips(closing uint64) {
+	rm := newKnownRoom(room.NewState("hall", defaults))
+	stops := map[string]int{}
+	for i, e := range w.events {
+		if f, ok := e.Fact.(room.RecordingStopped); ok {
+			stops[f.Recording] = i
+		}
+		rm.apply(e, 0)
+	}
+	for _, rec := range rm.recordings {
+		if !slices.Contains(rec.members, simTrack) {
+			continue
+		}
+		through, facts := closing, len(w.events)
+		if _, cut := rec.cut[simTrack]; cut {
+			through, facts = rec.through, stops[rec.id]
+		}
+		w.compare("recording "+rec.id, w.stored(rec.id), w.want(rec.from, through, facts))
+	}
+}
+
+func (w *simLog) compare(what string, have, want map[place]bool) {
+	for at := range want {
+		if !have[at] {
+			w.Fail("%s: %v counts, and no segment has it", what, at)
+		}
+	}
+	for at, there := range have {
+		if there && !want[at] {
+			w.Fail("%s: a segment has %v, which does not count", what, at)
+		}
+	}
+}
+
+// stored is what the segments of a recording have.
+func (w *simLog) stored(recordingID string) map[place]bool {
 	have := map[place]bool{}
 	for key, data := range w.store {
+		if !strings.HasPrefix(key, recordingID+"/") {
+			continue
+		}
 		s, err := recording.ParseSegment(data)
 		if err != nil {
 			w.Fail("%s: %v", key, err)
@@ -178,30 +260,18 @@ func (w *simLog) judge() {
 			}
 		}
 	}
-	want := w.want(through)
-	for at := range want {
-		if !have[at] {
-			w.Fail("%v counts, and no segment has it", at)
-		}
-	}
-	for at, there := range have {
-		if there && !want[at] {
-			w.Fail("a segment has %v, which does not count", at)
-		}
-	}
-	for at := range w.acked {
-		if !want[at] && !w.shut(at) {
-			w.Fail("%v is acked, and the recording does not have it", at)
-		}
-	}
+	return have
 }
 
-// want is what counts by the facts alone: first copies up to the closing, but for those that a gap with a position shuts out.
-func (w *simLog) want(through uint64) map[place]bool {
+// want is what counts between two positions by the first so many events alone: first copies, but for those that a gap with a position shuts out.
+func (w *simLog) want(from, through uint64, facts int) map[place]bool {
 	want := map[place]bool{}
 	for i, p := range w.packs[:through] {
+		if uint64(i) < from {
+			continue
+		}
 		for seq := p.Seq; seq <= p.Last(); seq++ {
-			if !w.shutOut(p.Epoch, seq, uint64(i+1)) {
+			if !w.shutOut(p.Epoch, seq, uint64(i+1), w.events[:facts]) {
 				want[place{p.Epoch, seq}] = true
 			}
 		}
@@ -209,8 +279,8 @@ func (w *simLog) want(through uint64) map[place]bool {
 	return want
 }
 
-func (w *simLog) shutOut(epoch uint8, seq uint32, at uint64) bool {
-	for _, e := range w.events {
+func (w *simLog) shutOut(epoch uint8, seq uint32, at uint64, events []*room.Event) bool {
+	for _, e := range events {
 		switch g := e.Fact.(type) {
 		case room.TrackClosed:
 			return false // what is declared from here on only follows from it

@@ -20,11 +20,11 @@ func TestRecordMachine(t *testing.T) { sim.Check(t, func(w *sim.World) { runReco
 // A machine that finds no bug has not been shown to look.
 func TestRecordMachineFindsBugs(t *testing.T) {
 	for bug, words := range map[string]string{
-		"closed by a timer": "", "no grace": "is acked, and", "reads ahead": "", "forgets open segments": "",
+		"closed by a timer": "", "no grace": "is acked, and", "reads ahead": "", "forgets open segments": "", "closes while halted": "",
 		"takes a reason for an end": "is acked, and",
 	} {
 		t.Run(bug, func(t *testing.T) {
-			sim.Finds(t, 200, words, func(w *sim.World) { runRecording(t, w, bug) })
+			sim.Finds(t, 1000, words, func(w *sim.World) { runRecording(t, w, bug) })
 		})
 	}
 }
@@ -60,7 +60,9 @@ type simRecorder struct {
 	w       *simLog
 	name    string
 	follow  *follow
-	state   *room.State
+	room    *knownRoom
+	state   *room.State // the room's
+	clips   []*follow   // of the recordings that somebody starts and stops while the track goes on
 	folded  int
 	read    uint64
 	waiting time.Duration // frozen, or not started, until then
@@ -76,7 +78,8 @@ type segmentKey struct {
 // begin is a process that starts: from the checkpoint, where there is one.
 func (r *simRecorder) begin() {
 	r.folded, r.read, r.done, r.started = 0, 0, "", map[segmentKey]time.Duration{}
-	r.state, r.follow = room.NewState("hall", defaults), testFollow()
+	r.room, r.follow, r.clips = newKnownRoom(room.NewState("hall", defaults)), testFollow(), nil
+	r.state = r.room.state
 	p := r.w.point
 	if p == nil {
 		return
@@ -84,12 +87,15 @@ func (r *simRecorder) begin() {
 	var facts []room.Fact
 	for r.folded < p.folded {
 		e := r.w.events[r.folded]
-		r.state.Apply(e)
+		r.room.apply(e, 0)
 		if kind, _ := e.Fact.Subject(); kind == "gap" {
 			facts = append(facts, e.Fact)
 		}
 		r.folded++
 	}
+	r.read = p.read
+	r.clip(p.clips)
+	r.read = 0
 	r.over()
 	for _, fact := range facts {
 		r.follow.fact(fact)
@@ -100,7 +106,41 @@ func (r *simRecorder) begin() {
 	if r.w.bug == "forgets open segments" {
 		after = p.read
 	}
-	r.again(after, p.read)
+	r.again(r.follow, after, p.read)
+}
+
+// clip is fold.sync: it follows the track for each recording that holds it, from where a checkpoint says.
+func (r *simRecorder) clip(points map[string]*trackPoint) {
+	for _, rec := range r.room.recordings {
+		s := r.room.tracks[simTrack]
+		if !slices.Contains(rec.members, simTrack) {
+			continue
+		}
+		held := rec.held() && r.w.bug != "closes while halted"
+		at := slices.IndexFunc(r.clips, func(fo *follow) bool { return fo.recording == rec.id })
+		if at < 0 {
+			fo, after := rec.follow(r.room, s), uint64(0)
+			if s.over != 0 && !fo.cutOff {
+				fo.end(s.endKnown, s.endEpoch, s.last)
+			}
+			if p := points[rec.id]; p != nil {
+				fo.resume(*p)
+				after = p.After
+			}
+			at, r.clips = len(r.clips), append(r.clips, fo)
+			fo.held = held
+			r.again(fo, max(after, fo.from), r.read)
+		}
+		fo := r.clips[at]
+		if fo.held = held; held {
+			continue
+		}
+		if _, cut := rec.cut[simTrack]; cut {
+			fo.cut(rec.through)
+		} else if s.over != 0 && (fo.closing == nil || !fo.ended) {
+			fo.end(s.endKnown, s.endEpoch, s.last)
+		}
+	}
 }
 
 // over tells the follow of the track's end, once.
@@ -112,20 +152,20 @@ func (r *simRecorder) over() {
 }
 
 // again is fold.readAgain.
-func (r *simRecorder) again(after, through uint64) {
+func (r *simRecorder) again(fo *follow, after, through uint64) {
 	for ; after < through; after++ {
-		r.follow.add(after+1, r.w.packs[after])
+		fo.add(after+1, r.w.packs[after])
 		if r.w.Chance(0.1) {
-			r.keep(r.follow.closable(0))
-			r.follow.putAside(1+r.w.IntN(4), after+1)
+			r.keep(fo, fo.closable(0))
+			fo.putAside(1+r.w.IntN(4), after+1)
 		}
 	}
 }
 
 // back is fold.readBack.
-func (r *simRecorder) back(after, through uint64) {
+func (r *simRecorder) back(fo *follow, after, through uint64) {
 	for ; after < through; after++ {
-		r.follow.add(after+1, r.w.packs[after])
+		fo.add(after+1, r.w.packs[after])
 	}
 }
 
@@ -155,27 +195,82 @@ func (r *simRecorder) step() {
 		r.event(w.events[r.folded])
 	}
 	r.packs(to)
-	r.keep(r.follow.closable(r.read))
+	r.keep(r.follow, r.follow.closable(r.read))
 	r.follow.putAside(1+w.IntN(4), r.read)
+	for _, fo := range r.clips {
+		r.keep(fo, fo.closable(r.read))
+		fo.putAside(1+w.IntN(4), r.read)
+		r.settleClip(fo)
+	}
 	if r.settle(); w.Chance(0.05) {
-		point := r.follow.point(trackKey{"hall", simTrack}, r.read)
-		w.point = &simPoint{r.folded, r.read, &point}
+		point, clips := r.follow.point(trackKey{"hall", simTrack}, r.read), map[string]*trackPoint{}
+		for _, fo := range r.clips {
+			p := fo.point(trackKey{"hall", simTrack}, r.read)
+			clips[fo.recording] = &p
+		}
+		w.point = &simPoint{r.folded, r.read, &point, clips}
 	}
 }
 
+// settleClip is fold.settleTrack for a track of which nothing is appended.
+func (r *simRecorder) settleClip(fo *follow) {
+	if !fo.ended || fo.closing == nil || r.read < fo.closing.through {
+		return
+	}
+	if fo.anewFrom != 0 {
+		r.again(fo, fo.anewFrom-1, fo.closing.through)
+		fo.anewFrom = 0
+	}
+	if fo.clipped() {
+		fo.excuse()
+	} else if len(fo.undeclared(fo.closing.through)) > 0 {
+		return // the whole track's follow says so
+	}
+	r.keep(fo, fo.rest())
+	if after, ok := fo.takeBack(maxOpen); ok {
+		r.back(fo, after, fo.closing.through)
+	}
+}
+
+// clipsDone says whether all recordings of the track are over, and what they are.
+func (r *simRecorder) clipsDone() (what string, done bool) {
+	for _, fo := range r.clips {
+		if !fo.ended || fo.closing == nil || r.read < fo.closing.through {
+			return "", false
+		}
+		for _, e := range fo.epochs {
+			if len(e.open) > 0 || e.aside.Len() > 0 {
+				return "", false
+			}
+		}
+		what += fmt.Sprintf("; %s: %d frames", fo.recording, fo.frames)
+		for _, e := range fo.plan().epochs {
+			what += fmt.Sprintf(", epoch %d of %d from %d to %d, segments %v", e.id, e.unit, e.first, e.last, slices.Collect(e.done.All()))
+		}
+	}
+	return what, true
+}
+
 func (r *simRecorder) event(e *room.Event) {
-	r.state.Apply(e)
+	r.room.apply(e, r.read)
 	r.folded++
 	r.over()
 	if kind, _ := e.Fact.Subject(); kind == "gap" {
 		r.follow.fact(e.Fact)
+		for _, fo := range r.clips {
+			fo.fact(e.Fact)
+		}
 	}
+	r.clip(nil)
 }
 
 func (r *simRecorder) packs(to uint64) {
 	for r.read < to {
 		r.read++
 		r.follow.add(r.read, r.w.packs[r.read-1])
+		for _, fo := range r.clips {
+			fo.add(r.read, r.w.packs[r.read-1])
+		}
 	}
 	if r.w.bug == "closed by a timer" {
 		r.closeByTimer()
@@ -183,13 +278,13 @@ func (r *simRecorder) packs(to uint64) {
 }
 
 // keep stores segments, as fold.keep does.
-func (r *simRecorder) keep(list []*recording.Segment) {
+func (r *simRecorder) keep(fo *follow, list []*recording.Segment) {
 	for _, s := range list {
 		data, err := s.Append(nil)
 		if err != nil {
 			r.w.Fail("close a segment: %v", err)
 		}
-		r.w.put(fmt.Sprintf("%d-%d", s.Epoch, s.First/recording.SegmentSeqs), data)
+		r.w.put(fmt.Sprintf("%s/%d-%d", fo.recording, s.Epoch, s.First/recording.SegmentSeqs), data)
 	}
 }
 
@@ -201,7 +296,7 @@ func (r *simRecorder) closeByTimer() {
 				r.started[key] = r.w.Now()
 			}
 			if r.w.Now()-r.started[key] > 12*time.Second {
-				r.keep([]*recording.Segment{r.follow.close(id, n, recording.SegmentSeqs)})
+				r.keep(r.follow, []*recording.Segment{r.follow.close(id, n, recording.SegmentSeqs)})
 			}
 		}
 	}
@@ -221,7 +316,7 @@ func (r *simRecorder) settle() {
 		return
 	}
 	if fo.anewFrom != 0 {
-		r.again(fo.anewFrom-1, fo.closing.through)
+		r.again(fo, fo.anewFrom-1, fo.closing.through)
 		fo.anewFrom = 0
 		return
 	}
@@ -233,15 +328,20 @@ func (r *simRecorder) settle() {
 		r.say(facts)
 		return
 	}
-	r.keep(fo.rest())
+	r.keep(fo, fo.rest())
 	if after, ok := fo.takeBack(maxOpen); ok {
-		r.back(after, fo.closing.through)
+		r.back(fo, after, fo.closing.through)
+		return
+	}
+	clips, done := r.clipsDone()
+	if !done {
 		return
 	}
 	r.done = fmt.Sprintf("%d frames, gaps %v", fo.frames, fo.gaps)
 	for _, e := range fo.plan().epochs {
 		r.done += fmt.Sprintf(", epoch %d of %d to %d, segments %v", e.id, e.unit, e.last, slices.Collect(e.done.All()))
 	}
+	r.done += clips
 	w.Note("%s is done: %s", r.name, r.done)
 }
 

@@ -28,11 +28,11 @@ type plan struct {
 }
 
 type epochPlan struct {
-	id   uint8
-	unit uint8
-	last uint32
-	done frame.Ranges           // segments that were stored; others are missing as a whole
-	sums map[uint32]fingerprint // of those, where they are known
+	id          uint8
+	unit        uint8
+	first, last uint32
+	done        frame.Ranges           // segments that were stored; others are missing as a whole
+	sums        map[uint32]fingerprint // of those, where they are known
 }
 
 // render makes a track's .opus and its part of the manifest out of its stored segments, one at a time: a track of any
@@ -141,9 +141,9 @@ func (r *render) sound(err error) error {
 }
 
 func (r *render) epoch(ctx context.Context, e *epochPlan) error {
-	r.track.Epochs = append(r.track.Epochs, recording.Epoch{Epoch: e.id, Last: e.last, FrameMS: float64(e.unit) * 2.5})
+	r.track.Epochs = append(r.track.Epochs, recording.Epoch{Epoch: e.id, First: e.first, Last: e.last, FrameMS: float64(e.unit) * 2.5})
 	r.timed = false
-	next := uint64(0) // first seq that is not accounted for
+	next := uint64(e.first) // first seq that is not accounted for
 	for n := range uint64(e.last)/recording.SegmentSeqs + 1 {
 		if !e.done.Contains(uint32(n)) {
 			continue
@@ -155,6 +155,9 @@ func (r *render) epoch(ctx context.Context, e *epochPlan) error {
 			return err
 		}
 		for _, it := range s.Items {
+			if it.Seq < e.first { // the recording began in the middle of this segment
+				continue
+			}
 			if err := r.item(e, it); err != nil {
 				return err
 			}
@@ -162,7 +165,7 @@ func (r *render) epoch(ctx context.Context, e *epochPlan) error {
 		next = uint64(s.First) + uint64(s.Count)
 	}
 	r.lose(e, next, uint64(e.last)+1)
-	r.at += (int64(e.last) + 1) * e.samples()
+	r.at += (int64(e.last) - int64(e.first) + 1) * e.samples()
 	if r.at <= r.out.Samples() || r.track.Problem != "" {
 		return nil
 	}
@@ -174,13 +177,13 @@ func (r *render) epoch(ctx context.Context, e *epochPlan) error {
 func (e *epochPlan) samples() int64 { return int64(e.unit) * frame.UnitSamples }
 
 func (r *render) item(e *epochPlan, it recording.Item) error {
-	at := r.at + int64(it.Seq)*e.samples()
+	at := r.at + (int64(it.Seq)-int64(e.first))*e.samples()
 	seqs := recording.SeqRange{Epoch: e.id, From: it.Seq, To: it.Seq + uint32(it.Span) - 1}
 	switch it.Kind {
 	case recording.Present:
 		if !r.timed {
 			r.timed = true
-			r.track.Epochs[len(r.track.Epochs)-1].Timestamp = it.Timestamp - it.Seq*uint32(e.samples())
+			r.track.Epochs[len(r.track.Epochs)-1].Timestamp = it.Timestamp - (it.Seq-e.first)*uint32(e.samples())
 		}
 		r.digest.Add(it.Payload)
 		r.track.Frames++

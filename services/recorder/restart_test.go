@@ -308,7 +308,12 @@ func TestRecordingStartedAfterTheFact(t *testing.T) {
 		t.Fatalf("%d frames recorded though nobody asked", n)
 	}
 	record := func(id string) func(*room.State) (room.Draft, error) {
-		return func(s *room.State) (room.Draft, error) { return s.Record(id != "", id, "mod", 0) }
+		return func(s *room.State) (room.Draft, error) {
+			if id == "" {
+				return s.StopRecording(s.Recording, 0)
+			}
+			return s.StartRecording(room.RecordingStarted{Recording: id, By: "mod"})
+		}
 	}
 	r.decide("den", record("r1"))
 	s.say(0, 800, voice[800:1000])

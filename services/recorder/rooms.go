@@ -13,9 +13,6 @@ import (
 // refused because of another one that then fails.
 const askAgain = 2 * time.Second
 
-// byKeep is who starts recordings in rooms with keep: record.
-const byKeep = "keep"
-
 // knownRoom is what the recorder knows of a room: the fold of its events, and what it asked for. It does no I/O; the fold
 // goroutine owns it.
 type knownRoom struct {
@@ -37,6 +34,9 @@ type knownRoom struct {
 type cause struct {
 	at       time.Time
 	position uint64
+	from     uint64 // position of the audio log behind which tracks that were open by then are held
+	ask      bool   // that position is not known yet
+	track    string // whose beginning it is
 }
 
 // knownTrack is a track as the events tell of it.
@@ -64,6 +64,13 @@ type knownRecording struct {
 	started time.Time
 	stopped *time.Time
 	members []string // tracks, in the order of their starting
+
+	since    uint64         // tracks that began later are held from their beginnings
+	from     uint64         // of the others only what the audio log has behind this position
+	stopping bool           // nothing closes until it is known where it ends
+	halted   time.Time      // when this recorder heard of it
+	through  uint64         // of tracks that went on when it was stopped only what the log has up to here; 0: all
+	cut      map[string]int // these tracks, and how many of their facts were there by then
 
 	done     map[string]recording.Track // members that are stored whole
 	finished bool                       // its manifest is closed
@@ -106,6 +113,12 @@ func (rm *knownRoom) apply(e *room.Event, logRead uint64) {
 		if rec := rm.recording(fact.Recording); rec != nil && rec.stopped == nil {
 			at := e.At.UTC()
 			rec.stopped = &at
+			rm.clip(rec, fact.Through)
+		}
+	case room.RecordingStopping:
+		rm.asked = time.Time{}
+		if rec := rm.recording(fact.Recording); rec != nil && rm.state.Stopping {
+			rec.stopping, rec.halted = true, time.Now()
 		}
 	}
 	rm.noteEnds(e)
@@ -117,9 +130,25 @@ func (rm *knownRoom) noteKeep(e *room.Event, before room.Keep) {
 	switch now := rm.state.Settings.Keep; {
 	case now != room.KeepRecord:
 		rm.due = cause{}
-	case before != now && rm.state.Recording == "" && len(rm.live) > 0:
-		rm.due = cause{e.At.UTC(), e.Position}
+	case before != now && (rm.state.Recording == "" || rm.state.Stopping) && len(rm.live) > 0:
+		rm.due = cause{at: e.At.UTC(), position: e.Position}
+		if next := logOf(e.Fact); next > 0 {
+			rm.due.from = next - 1
+		} else {
+			rm.due.ask = true
+		}
 	}
+}
+
+// logOf is the position that came next in the audio log when somebody changed a room's settings; 0: nobody asked.
+func logOf(fact room.Fact) uint64 {
+	switch fact := fact.(type) {
+	case room.Created:
+		return fact.Log
+	case room.Changed:
+		return fact.Log
+	}
+	return 0
 }
 
 func (rm *knownRoom) trackStarted(e *room.Event, fact room.TrackStarted, logRead uint64) {
@@ -132,23 +161,27 @@ func (rm *knownRoom) trackStarted(e *room.Event, fact room.TrackStarted, logRead
 	}
 	rm.tracks[fact.Track] = s
 	rm.live = append(rm.live, fact.Track)
-	switch rec := rm.recording(rm.state.Recording); {
-	case rec != nil:
+	if rec := rm.recording(rm.state.Recording); rec != nil {
 		rec.members = append(rec.members, fact.Track)
-	case rm.state.Settings.Keep == room.KeepRecord && rm.state.Recording == "" && rm.due == cause{}:
-		rm.due = cause{e.At.UTC(), e.Position}
+	}
+	if rm.state.Settings.Keep == room.KeepRecord && (rm.state.Recording == "" || rm.state.Stopping) && rm.due == (cause{}) {
+		rm.due = cause{at: e.At.UTC(), position: e.Position}
+		if len(rm.live) > 1 { // others were not recorded until now: somebody stopped it
+			rm.due.ask, rm.due.track = true, fact.Track
+		}
 	}
 }
 
 // recordingStarted begins a recording of every track that was open at its beginning or later.
 func (rm *knownRoom) recordingStarted(e *room.Event, fact room.RecordingStarted) {
 	rec := &knownRecording{
-		id: fact.Recording, by: fact.By, keep: rm.keep(fact.By), unset: !rm.set, started: e.At.UTC(), done: map[string]recording.Track{},
+		id: fact.Recording, by: fact.By, keep: rm.keep(fact.By), unset: !rm.set, from: fact.From, started: e.At.UTC(), done: map[string]recording.Track{},
 	}
 	since := e.Position
 	if fact.Since != 0 {
 		since = min(since, fact.Since)
 	}
+	rec.since = since
 	for id, s := range rm.tracks {
 		if s.over == 0 || s.over > since {
 			rec.members = append(rec.members, id)
@@ -159,13 +192,49 @@ func (rm *knownRoom) recordingStarted(e *room.Event, fact room.RecordingStarted)
 	rm.due = cause{}
 }
 
+// clip ends a recording of the tracks that go on.
+func (rm *knownRoom) clip(rec *knownRecording, through uint64) {
+	if through == 0 {
+		return
+	}
+	rec.through, rec.cut = through, map[string]int{}
+	for _, id := range rec.members {
+		if s := rm.tracks[id]; s != nil && s.over == 0 {
+			rec.cut[id] = len(s.facts)
+		}
+	}
+}
+
+// held says that it is known to end, and not yet where.
+func (rec *knownRecording) held() bool { return rec.stopping && rec.stopped == nil }
+
+// known says whether all that counts of a member is known.
+func (rec *knownRecording) known(s *knownTrack) bool {
+	_, cut := rec.cut[s.info.Track]
+	return cut || s.closed
+}
+
+// clips says whether it holds but a part of a track.
+func (rec *knownRecording) clips(s *knownTrack) bool {
+	_, cut := rec.cut[s.info.Track]
+	return cut || rec.clipFrom(s) > 0
+}
+
+// clipFrom is the position of the audio log behind which a track is held; 0: from its beginning.
+func (rec *knownRecording) clipFrom(s *knownTrack) uint64 {
+	if s.position > rec.since {
+		return 0
+	}
+	return rec.from
+}
+
 // keep is the room's setting for the manifest of a recording. Of a room that nobody has set, every recorder must say the same, whatever its own defaults
 // are: what the recording itself follows from, or else the default of services.
 func (rm *knownRoom) keep(by string) room.Keep {
 	switch {
 	case rm.set:
 		return rm.state.Settings.Keep
-	case by == byKeep:
+	case by == room.ByKeep:
 		return room.KeepRecord
 	}
 	return room.KeepRewind
@@ -190,13 +259,30 @@ func (rm *knownRoom) wish(region string) (draft room.Draft, ok bool) {
 	var err error
 	switch rec := rm.recording(rm.state.Recording); {
 	case rm.state.Recording == "" && rm.due.position != 0:
-		draft, err = rm.state.Record(true, recording.ID(region, rm.due.at, rm.due.position), byKeep, rm.due.position)
-	case rec != nil && rec.by == byKeep && (rm.state.OpenTracks() == 0 || rm.set && rm.state.Settings.Keep != room.KeepRecord):
-		draft, err = rm.state.Record(false, "", byKeep, 0)
+		draft, err = rm.state.StartRecording(room.RecordingStarted{
+			Recording: recording.ID(region, rm.due.at, rm.due.position), By: room.ByKeep, Since: rm.due.position, From: rm.due.from,
+		})
+	case rec == nil:
+		return room.Draft{}, false
+	case rm.state.Stopping: // whoever halted it asks where the log is; should that one have died, this recorder does
+		if time.Since(rec.halted) < askAgain && !rm.unwanted(rec) {
+			return room.Draft{}, false
+		}
+		draft, err = rm.state.StopRecording(rec.id, 1)
+	case rm.unwanted(rec):
+		draft, err = rm.state.HaltRecording()
+	case rec.by == room.ByKeep && rm.state.OpenTracks() == 0:
+		draft, err = rm.state.StopRecording(rec.id, 0)
 	default:
 		return room.Draft{}, false
 	}
 	return draft, err == nil
+}
+
+// unwanted says whether a recording goes on that the room's settings want no longer. A room that nobody has set says nothing of that: another
+// recorder's defaults may want it.
+func (rm *knownRoom) unwanted(rec *knownRecording) bool {
+	return rec.by == room.ByKeep && rm.set && rm.state.Settings.Keep != room.KeepRecord
 }
 
 func (rm *knownRoom) recording(id string) *knownRecording {

@@ -17,14 +17,14 @@ import (
 // the track counts; then, once all of that is read, a fact for each gap; then the last segments and the file.
 func (f *fold) settle(ctx, work context.Context) error {
 	for _, rm := range f.rooms {
-		if rm.asked.IsZero() {
+		if rm.asked.IsZero() && !rm.state.Stopping {
 			continue
 		}
 		if err := f.propose(work, rm, ""); err != nil {
 			return err
 		}
 	}
-	for _, fo := range f.follows {
+	for fo := range f.followed() {
 		if !fo.ended || fo.rendering {
 			continue
 		}
@@ -53,7 +53,9 @@ func (f *fold) settleTrack(ctx, work context.Context, fo *follow) error {
 		}
 		return err
 	}
-	if gaps := fo.undeclared(fo.closing.through); len(gaps) > 0 {
+	if fo.clipped() {
+		fo.excuse()
+	} else if gaps := fo.undeclared(fo.closing.through); len(gaps) > 0 {
 		facts := make([]room.Fact, len(gaps))
 		for i, g := range gaps {
 			facts[i] = g
@@ -114,9 +116,9 @@ func (fo *follow) graceIsOver(grace time.Duration) bool { return time.Since(fo.n
 
 // whole says that the speaker told the end and nothing is missing up to there. Of a segment that was put aside something is, and where an
 // earlier epoch ends nobody has said: what is still under way of it would be closed out. So it would be of a gap that is but a reason: what
-// the speaker has given up may wait in the outbox of another edge, which acks it.
+// the speaker has given up may wait in the outbox of another edge, which acks it. Of a clipped track nobody knows what is missing.
 func (fo *follow) whole() bool {
-	if !fo.endKnown || fo.endEpoch != fo.firstEpoch {
+	if fo.clipped() || !fo.endKnown || fo.endEpoch != fo.firstEpoch {
 		return false
 	}
 	for id, e := range fo.epochs {
@@ -162,28 +164,26 @@ func (f *fold) say(ctx context.Context, rm *knownRoom, fo *follow, facts []room.
 	return nil
 }
 
-// rendered is a track that is stored whole, in each of its recordings.
+// rendered is a track that is stored whole.
 type rendered struct {
 	follow *follow
-	tracks map[string]recording.Track
+	track  recording.Track
 	err    error
 }
 
 // render makes the track's .opus beside the fold.
 func (f *fold) render(work context.Context, fo *follow) {
 	fo.rendering = true
-	p, recordings := fo.plan(), append([]string(nil), fo.recordings...)
+	p := fo.plan()
 	f.rendering.Go(func() {
 		f.places <- struct{}{}
-		done := rendered{follow: fo, tracks: map[string]recording.Track{}}
+		done := rendered{follow: fo}
 		fo.writes.Wait()
 		if fo.lost.Load() {
 			done.err = errors.New("a segment was not stored")
 		}
-		for _, id := range recordings {
-			if done.err == nil {
-				done.tracks[id], done.err = (&render{keeper: f.keeper, id: id, plan: p}).run(work)
-			}
+		if done.err == nil {
+			done.track, done.err = (&render{keeper: f.keeper, id: fo.recording, plan: p}).run(work)
 		}
 		<-f.places
 		f.rendered <- done
@@ -194,15 +194,18 @@ func (f *fold) render(work context.Context, fo *follow) {
 func (fo *follow) plan() *plan {
 	p := &plan{room: fo.room, foreign: &fo.foreign, info: fo.info, handle: fo.handle, facts: slices.Clone(fo.gaps)}
 	p.info.End = recording.EndUnknown
-	if fo.endKnown {
+	switch {
+	case fo.cutOff:
+		p.info.End = recording.EndStopped
+	case fo.endKnown:
 		p.info.End = recording.EndDeclared
 	}
 	for _, id := range fo.ids() {
-		last := fo.lastSeq(id)
-		if last < 0 {
+		first, last := fo.firstSeq(id), fo.lastSeq(id)
+		if first < 0 || last < 0 {
 			continue
 		}
-		e := epochPlan{id: id, last: uint32(last), unit: nominalUnit(fo.info.FrameMS)}
+		e := epochPlan{id: id, first: uint32(first), last: uint32(last), unit: nominalUnit(fo.info.FrameMS)}
 		if have := fo.epochs[id]; have != nil {
 			e.unit = have.unit
 			for r := range have.done.All() {

@@ -127,9 +127,11 @@ func TestARecorderSignsLateWhatAModeratorStarted(t *testing.T) {
 	r.decide("den", func(s *room.State) (room.Draft, error) {
 		return s.Set(room.Settings{Keep: room.KeepRewind, Speak: room.SpeakGranted})
 	})
-	r.decide("den", func(s *room.State) (room.Draft, error) { return s.Record(true, "20261120-120300-k3m2aq", "mod", 0) })
+	r.decide("den", func(s *room.State) (room.Draft, error) {
+		return s.StartRecording(room.RecordingStarted{Recording: "20261120-120300-k3m2aq", By: "mod", Since: 0})
+	})
 	r.said("den", speech(t, 20))
-	r.decide("den", func(s *room.State) (room.Draft, error) { return s.Record(false, "", "mod", 0) })
+	r.decide("den", func(s *room.State) (room.Draft, error) { return s.StopRecording(s.Recording, 0) })
 	closed(t, dir, 1)
 	until(t, "the checkpoint is behind it", func() bool { return len(storedPoint(t, openStore(t, dir)).Recordings) == 0 })
 	change(t, stop())

@@ -90,6 +90,8 @@ func refuse(err error) error {
 		return problem.New(http.StatusConflict, "room_closed", "The room is closed; POST /v1/rooms (or `airloom room create`) opens it again.").Because(err)
 	case errors.Is(err, room.ErrForbidden):
 		return problem.New(http.StatusConflict, "keep_none", "The room keeps nothing (keep: none), so it cannot be recorded; change its settings first.").Because(err)
+	case errors.Is(err, room.ErrStopping):
+		return problem.New(http.StatusConflict, "recording_stops", "The recording before it is just being stopped: try again.").With("Retry-After", "1").Because(err)
 	case errors.Is(err, eventlog.ErrAway), errors.Is(err, eventlog.ErrConflict):
 		return away("log_away", "The event log does not answer at the moment: try again.").Because(err)
 	case errors.As(err, &refused) && refused.Status == http.StatusNotFound:

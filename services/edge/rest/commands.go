@@ -52,7 +52,7 @@ func (d *door) createRoom(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return d.command(w, r, ask.Room, allowed{claims, moderate}, func(s *room.State) (room.Draft, error) {
+	return d.settle(w, r, ask.Room, allowed{claims, moderate}, func(s *room.State) (room.Draft, room.Settings, error) {
 		base := d.deps.Log.Defaults()
 		if s.Closed { // it was promised that its sound is not kept, say: opening it does not change that by the way
 			base = s.Settings
@@ -60,14 +60,15 @@ func (d *door) createRoom(w http.ResponseWriter, r *http.Request) error {
 		wanted, err := ask.over(base)
 		switch {
 		case err != nil:
-			return room.Draft{}, err
+			return room.Draft{}, wanted, err
 		case s.Closed:
-			return s.Open(wanted)
+			draft, err := s.Open(wanted)
+			return draft, wanted, err
 		case s.LastOn("room", "settings") != 0 && s.Settings != wanted:
-			return room.Draft{}, problem.New(http.StatusConflict, "room_exists",
+			return room.Draft{}, wanted, problem.New(http.StatusConflict, "room_exists",
 				"The room is there with other settings; PUT /v1/rooms/%s/settings changes them.", ask.Room)
 		}
-		return s.Set(wanted)
+		return room.Draft{}, wanted, nil
 	})
 }
 
@@ -81,12 +82,9 @@ func (d *door) setRoom(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(w, r, &ask, false); err != nil {
 		return err
 	}
-	return d.command(w, r, name, by, func(s *room.State) (room.Draft, error) {
+	return d.settle(w, r, name, by, func(s *room.State) (room.Draft, room.Settings, error) {
 		wanted, err := ask.over(s.Settings)
-		if err != nil {
-			return room.Draft{}, err
-		}
-		return s.Set(wanted)
+		return room.Draft{}, wanted, err
 	})
 }
 
@@ -103,29 +101,6 @@ func (d *door) closeRoom(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return d.command(w, r, roomName, by, func(s *room.State) (room.Draft, error) { return s.Close(name.Clean(ask.Reason)) })
-}
-
-func (d *door) record(w http.ResponseWriter, r *http.Request) error {
-	roomName := r.PathValue("room")
-	by, err := d.enter(r, roomName, record)
-	if err != nil {
-		return err
-	}
-	var ask struct {
-		On *bool `json:"on"`
-	}
-	if err := decode(w, r, &ask, false); err != nil {
-		return err
-	}
-	if ask.On == nil {
-		return problem.New(http.StatusBadRequest, "bad_body", `Say {"on": true} or {"on": false}.`)
-	}
-	return d.command(w, r, roomName, by, func(s *room.State) (room.Draft, error) {
-		if *ask.On && s.Closed {
-			return room.Draft{}, room.ErrClosed
-		}
-		return s.Record(*ask.On, newRecording(time.Now()), by.Identity, 0)
-	})
 }
 
 func (d *door) kick(w http.ResponseWriter, r *http.Request) error {
@@ -146,6 +121,11 @@ func (d *door) command(w http.ResponseWriter, r *http.Request, name string, by a
 	if err != nil {
 		return err
 	}
+	return d.tell(w, r, state, position, fact)
+}
+
+// tell answers with the room after a command.
+func (d *door) tell(w http.ResponseWriter, r *http.Request, state *room.State, position uint64, fact room.Fact) error {
 	code, answer := http.StatusOK, roomAnswer{Room: state.Info(), Position: position}
 	switch fact.(type) {
 	case room.Created:

@@ -1,0 +1,218 @@
+package rest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/synadia-io/orbit.go/jetstreamext"
+
+	"airloom/internal/problem"
+	"airloom/internal/room"
+	"airloom/internal/subject"
+)
+
+// A recording holds what the audio log has between two of its positions, and whoever starts or stops one asks the log for them. Where it
+// does not answer nothing is changed: a recording that went on behind a stop would be worse than none.
+
+func (d *door) record(w http.ResponseWriter, r *http.Request) error {
+	roomName := r.PathValue("room")
+	by, err := d.enter(r, roomName, record)
+	if err != nil {
+		return err
+	}
+	var ask struct {
+		On    *bool  `json:"on"`
+		Since string `json:"since"` // "start", "-10m", or a time
+	}
+	if err := decode(w, r, &ask, false); err != nil {
+		return err
+	}
+	switch {
+	case ask.On == nil:
+		return problem.New(http.StatusBadRequest, "bad_body", `Say {"on": true} or {"on": false}.`)
+	case !*ask.On && ask.Since != "":
+		return problem.New(http.StatusBadRequest, "bad_body", "A recording that is stopped ends now: since is for one that starts.")
+	case !*ask.On:
+		return d.recordOff(w, r, roomName, by)
+	}
+	since, err := parseSince(ask.Since)
+	if err != nil {
+		return err
+	}
+	return d.recordOn(w, r, roomName, by, since)
+}
+
+// since is what a recording reaches back to; the zero value is now.
+type since struct {
+	start bool // all that is kept
+	at    time.Time
+}
+
+func parseSince(text string) (since, error) {
+	switch text {
+	case "":
+		return since{}, nil
+	case "start":
+		return since{start: true}, nil
+	}
+	if back, err := time.ParseDuration(text); err == nil && back < 0 {
+		return since{at: time.Now().Add(back)}, nil
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil || at.IsZero() {
+		return since{}, problem.New(http.StatusBadRequest, "bad_body", "since must be start, so long ago (-10m), or a time as 2026-11-20T12:03:00Z.")
+	}
+	return since{at: at}, nil
+}
+
+func (d *door) recordOn(w http.ResponseWriter, r *http.Request, roomName string, by allowed, back since) error {
+	start := room.RecordingStarted{Recording: newRecording(time.Now()), By: by.Identity}
+	var err error
+	if start.From, start.Since, err = d.reach(r.Context(), roomName, back); err != nil {
+		return err
+	}
+	return d.command(w, r, roomName, by, func(s *room.State) (room.Draft, error) {
+		if s.Closed {
+			return room.Draft{}, room.ErrClosed
+		}
+		return s.StartRecording(start)
+	})
+}
+
+// reach gives the positions behind which a recording begins: of the audio log, and of the events.
+func (d *door) reach(ctx context.Context, roomName string, back since) (from, events uint64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, d.cfg.Patience)
+	defer cancel()
+	log, err := d.askLog(ctx)
+	if err != nil || back == (since{}) || log.last < log.first {
+		return log.last, 0, err
+	}
+	from, at := log.first-1, log.firstAt
+	if back.at.After(at) {
+		at = back.at
+		if from, err = d.before(ctx, at, log.last); err != nil {
+			return 0, 0, logAway(err)
+		}
+	}
+	state, err := d.deps.Log.LoadAt(ctx, roomName, at)
+	if err != nil {
+		return 0, 0, refuse(err)
+	}
+	return from, max(state.Position, 1), nil // a track that was open by then is one of it, however long ago it began
+}
+
+// before is the position of the last message that the audio log had at a time, at most last.
+func (d *door) before(ctx context.Context, at time.Time, last uint64) (uint64, error) {
+	messages, err := jetstreamext.GetBatch(ctx, d.deps.Bus.JetStream(), subject.LogStream(d.deps.Log.Region()), 1, jetstreamext.GetBatchStartTime(at))
+	if err != nil {
+		return 0, fmt.Errorf("look for %s in the audio log: %w", at.Format(time.RFC3339), err)
+	}
+	for msg, err := range messages {
+		if errors.Is(err, jetstreamext.ErrNoMessages) {
+			return last, nil
+		}
+		if err != nil {
+			return 0, fmt.Errorf("look for %s in the audio log: %w", at.Format(time.RFC3339), err)
+		}
+		return min(msg.Sequence-1, last), nil
+	}
+	return 0, context.DeadlineExceeded
+}
+
+func (d *door) recordOff(w http.ResponseWriter, r *http.Request, roomName string, by allowed) error {
+	ctx, cancel := context.WithTimeout(r.Context(), d.cfg.Patience)
+	defer cancel()
+	if _, err := d.askLog(ctx); err != nil { // before anything is changed
+		return err
+	}
+	state, position, fact, err := d.decide(r, roomName, by, (*room.State).HaltRecording)
+	if err != nil {
+		return err
+	}
+	if !state.Stopping {
+		return d.tell(w, r, state, position, fact)
+	}
+	return d.command(w, r, roomName, by, d.stop(ctx, state.Recording))
+}
+
+// stop decides on the end of a recording that is halted: recorders have closed nothing of it that the log did not have by now.
+func (d *door) stop(ctx context.Context, recording string) func(*room.State) (room.Draft, error) {
+	log, err := d.askLog(ctx)
+	return func(s *room.State) (room.Draft, error) {
+		if err != nil {
+			return room.Draft{}, away("log_away", "The recording is being stopped, but the audio log does not say where it is: try again, else a recorder stops it when the log answers.").Because(err)
+		}
+		return s.StopRecording(recording, max(log.last, 1)) // 0 would hold its tracks to their ends
+	}
+}
+
+// settle changes settings, and with them what is recorded: one that makes a room be recorded in the middle of tracks says where the log was,
+// one that ends a recording stops it where the log is.
+func (d *door) settle(w http.ResponseWriter, r *http.Request, name string, by allowed, decide func(*room.State) (room.Draft, room.Settings, error)) error {
+	ctx, cancel := context.WithTimeout(r.Context(), d.cfg.Patience)
+	defer cancel()
+	stops := false
+	state, position, fact, err := d.decide(r, name, by, func(s *room.State) (room.Draft, error) {
+		draft, wanted, err := decide(s)
+		if err != nil || draft.Fact != nil {
+			return draft, err
+		}
+		var log logStand
+		starts := s.StartsRecord(wanted)
+		if stops = s.StopsRecord(wanted); starts || stops {
+			if log, err = d.askLog(ctx); err != nil {
+				return room.Draft{}, err
+			}
+		}
+		if !starts {
+			return s.Set(wanted)
+		}
+		return s.SetAt(wanted, log.last+1)
+	})
+	if err != nil {
+		return err
+	}
+	if stops {
+		if stopped := d.stopKept(r, name, by, state.Recording); stopped != nil {
+			state = stopped
+		}
+	}
+	return d.tell(w, r, state, position, fact)
+}
+
+// stopKept ends the recording of a room that is no longer to be recorded. Where that fails a recorder does it.
+func (d *door) stopKept(r *http.Request, name string, by allowed, recording string) (after *room.State) {
+	ctx, cancel := context.WithTimeout(r.Context(), d.cfg.Patience)
+	defer cancel()
+	_, _, _, err := d.decide(r, name, by, (*room.State).HaltRecording)
+	if err == nil {
+		after, _, _, err = d.decide(r, name, by, d.stop(ctx, recording))
+	}
+	if err != nil {
+		d.deps.Logger.WarnContext(ctx, "a recording is left to a recorder to stop", "room", name, "recording", recording, "error", err)
+		return nil
+	}
+	return after
+}
+
+// logStand is how the audio log is, by the word of its leader.
+type logStand struct {
+	first, last uint64
+	firstAt     time.Time
+}
+
+func (d *door) askLog(ctx context.Context) (logStand, error) {
+	stream, err := d.deps.Bus.JetStream().Stream(ctx, subject.LogStream(d.deps.Log.Region()))
+	if err != nil {
+		return logStand{}, logAway(err)
+	}
+	s := stream.CachedInfo().State
+	return logStand{first: max(s.FirstSeq, 1), last: s.LastSeq, firstAt: s.FirstTime}, nil
+}
+
+func logAway(err error) error {
+	return away("log_away", "The audio log does not answer, so it is not known where the recording begins or ends. Nothing was changed: try again.").Because(err)
+}

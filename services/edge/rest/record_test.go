@@ -1,0 +1,159 @@
+package rest
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"airloom/internal/bus"
+	"airloom/internal/room"
+	"airloom/internal/subject"
+)
+
+// recordingFacts are the recording events of a room, and its changes of settings, in order.
+func (h *house) recordingFacts(name string) (out []room.Fact) {
+	h.t.Helper()
+	if err := h.log.Events(h.t.Context(), name, 0, func(e *room.Event) error {
+		switch e.Fact.(type) {
+		case room.RecordingStarted, room.RecordingStopping, room.RecordingStopped, room.Created, room.Changed:
+			out = append(out, e.Fact)
+		}
+		return nil
+	}); err != nil {
+		h.t.Fatal(err)
+	}
+	return out
+}
+
+// logged puts messages into the audio log and gives the time of the last one.
+func (h *house) logged(name string, count int) time.Time {
+	h.t.Helper()
+	js := h.connect(bus.Edge).JetStream()
+	for range count {
+		if _, err := js.Publish(h.t.Context(), subject.Log("local", name, "aaaaaai"), []byte("pack")); err != nil {
+			h.t.Fatal(err)
+		}
+	}
+	stream, err := h.connect(bus.Recorder).JetStream().Stream(h.t.Context(), subject.LogStream("local"))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	m, err := stream.GetMsg(h.t.Context(), stream.CachedInfo().State.LastSeq)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return m.Time
+}
+
+// A recording begins and ends where the audio log is when it is started and stopped, or where it was at a time.
+func TestRecordingsHavePositions(t *testing.T) {
+	h := build(t, nil)
+	token := h.token("hall", "moderate", "record")
+	put := func(body string) {
+		t.Helper()
+		if a := h.do("PUT", "/v1/rooms/hall/recording", token, body); a.StatusCode != http.StatusOK {
+			t.Fatalf("%s: %d %s", body, a.StatusCode, a.body)
+		}
+	}
+	h.join("hall", "ada")
+	h.logged("hall", 2)
+	then := h.logged("hall", 1)
+	h.logged("hall", 2)
+	put(`{"on":true}`)
+	h.logged("hall", 2)
+	put(`{"on":false}`)
+	put(`{"on":false}`)
+	for _, since := range []string{"start", then.UTC().Format(time.RFC3339Nano), "-1h", time.Now().Add(time.Hour).UTC().Format(time.RFC3339)} {
+		put(fmt.Sprintf(`{"on":true,"since":%q}`, since))
+		put(`{"on":false}`)
+	}
+	var from, through []uint64
+	stopping := 0
+	for _, f := range h.recordingFacts("hall") {
+		switch f := f.(type) {
+		case room.RecordingStarted:
+			if from = append(from, f.From); len(from) > 1 != (f.Since > 0) {
+				t.Errorf("%+v", f)
+			}
+		case room.RecordingStopping:
+			stopping++
+		case room.RecordingStopped:
+			through = append(through, f.Through)
+		}
+	}
+	if !slices.Equal(from, []uint64{5, 0, 2, 0, 7}) || !slices.Equal(through, []uint64{7, 7, 7, 7, 7}) || stopping != 5 {
+		t.Errorf("from %v, through %v, %d times halted", from, through, stopping)
+	}
+	for body, what := range map[string]string{`{"on":false,"since":"start"}`: "now", `{"on":true,"since":"10m"}`: "since", `{"on":true,"since":"yesterday"}`: "since"} {
+		h.do("PUT", "/v1/rooms/hall/recording", token, body).refused(t, what, http.StatusBadRequest, "bad_body")
+	}
+}
+
+// Where the audio log does not answer, nothing is started, stopped or set that would record what nobody wants recorded.
+func TestRecordingNeedsTheLog(t *testing.T) {
+	h := build(t, nil)
+	token := h.token("hall", "moderate", "record")
+	h.speaking("hall")
+	h.do("PUT", "/v1/rooms/hall/recording", token, `{"on":true}`).into(t, new(roomAnswer))
+	before := h.recordingFacts("hall")
+	h.withoutLog(func() {
+		h.do("PUT", "/v1/rooms/hall/recording", token, `{"on":false}`).refused(t, "off", http.StatusServiceUnavailable, "log_away")
+		h.do("PUT", "/v1/rooms/hall/settings", token, `{"keep":"record"}`).refused(t, "keep", http.StatusServiceUnavailable, "log_away")
+		if a := h.do("PUT", "/v1/rooms/hall/settings", token, `{"capacity":0}`); a.StatusCode != http.StatusOK {
+			t.Errorf("what has nothing to do with it: %d %s", a.StatusCode, a.body)
+		}
+	})
+	if after := h.recordingFacts("hall"); len(after) > len(before)+1 {
+		t.Errorf("%v became %v", before, after)
+	}
+}
+
+// keep becomes record while somebody speaks: the change says where the log was. It is taken back: the recording that follows from it
+// ends where the log is.
+func TestKeepHasPositions(t *testing.T) {
+	h := build(t, nil)
+	token := h.token("hall", "moderate")
+	set := func(keep string) {
+		t.Helper()
+		if a := h.do("PUT", "/v1/rooms/hall/settings", token, fmt.Sprintf(`{"keep":%q}`, keep)); a.StatusCode != http.StatusOK {
+			t.Fatalf("%d %s", a.StatusCode, a.body)
+		}
+	}
+	h.speaking("hall")
+	h.logged("hall", 4)
+	set("record")
+	if _, _, err := h.log.Decide(t.Context(), "hall", "", func(s *room.State) (room.Draft, error) { // a recorder does
+		return s.StartRecording(room.RecordingStarted{Recording: "r1", By: room.ByKeep, From: 4})
+	}); err != nil {
+		t.Fatal(err)
+	}
+	h.logged("hall", 3)
+	set("rewind")
+	facts := h.recordingFacts("hall")
+	if set := facts[0].(room.Created); set.Log != 5 {
+		t.Errorf("%+v", set)
+	}
+	if last := facts[len(facts)-1]; last != (room.RecordingStopped{Recording: "r1", Through: 7}) {
+		t.Errorf("%v", facts)
+	}
+}
+
+// speaking is a session with an open track.
+func (h *house) speaking(name string) {
+	h.t.Helper()
+	h.join(name, "ada")
+	h.speak(name, "ada", "aaaaaai", 1)
+}
+
+// withoutLog is while the audio log is gone.
+func (h *house) withoutLog(do func()) {
+	h.t.Helper()
+	js := h.connect(bus.Admin).JetStream()
+	if err := js.DeleteStream(context.WithoutCancel(h.t.Context()), subject.LogStream("local")); err != nil {
+		h.t.Fatal(err)
+	}
+	do()
+}
