@@ -20,6 +20,7 @@ import (
 const (
 	rosterEvery = 100 * time.Millisecond // joins and leaves are gathered for so long
 	maxHeld     = 100_000                // events held while the room is being folded
+	openAgain   = 100 * time.Millisecond // between two readings of a room that is being opened
 )
 
 // hub is a room on this edge: one subscription, one ring, the fold of the room's events, and the sockets that follow
@@ -72,7 +73,8 @@ func newHub(e *Edge, name string) *hub {
 	return h
 }
 
-// open subscribes first and folds then, so that no event falls between the two.
+// open subscribes first and folds then, so that no event falls between the two. A log that chooses a new leader says at once that it is away: it is
+// asked again until ctx ends.
 func (h *hub) open(ctx context.Context) error {
 	var err error
 	if h.sub, err = h.edge.bus.Conn().Subscribe(subject.LiveRoom(h.name), h.hear); err != nil {
@@ -81,7 +83,17 @@ func (h *hub) open(ctx context.Context) error {
 	if err := h.sub.SetPendingLimits(100_000, 64<<20); err != nil {
 		return fmt.Errorf("bound the subscription of room %s: %w", h.name, err)
 	}
-	return h.fold(ctx)
+	for {
+		err := h.fold(ctx)
+		if !isAway(err) {
+			return err
+		}
+		select {
+		case <-time.After(openAgain):
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
 
 // fold reads the room's events anew and applies what was heard meanwhile.
