@@ -164,10 +164,16 @@ func (l *Log) countSnapshots(ctx context.Context, mark Mark) (int, error) {
 	return max(0, n), nil
 }
 
-// StoredAt says when the event stream took the newest event of each session of a room, by the clock of the server that led it then.
-// Those without an event are left out.
-func (l *Log) StoredAt(ctx context.Context, name string, sessions []string) (map[string]time.Time, error) {
-	times := make(map[string]time.Time, len(sessions))
+// Taken is an event as the stream has it.
+type Taken struct {
+	Position uint64
+	At       time.Time // by the clock of the server that led the stream then
+}
+
+// Newest gives the newest event of each session of a room that the replica which answers has: one that lags, or whose disk is damaged, has
+// an older one, so whoever builds on it compares positions. Sessions without an event are left out. ErrAway (wrapped) where none answers.
+func (l *Log) Newest(ctx context.Context, name string, sessions []string) (map[string]Taken, error) {
+	newest := make(map[string]Taken, len(sessions))
 	for some := range slices.Chunk(sessions, askedAtOnce) {
 		subjects := make([]string, len(some))
 		for i, session := range some {
@@ -184,8 +190,8 @@ func (l *Log) StoredAt(ctx context.Context, name string, sessions []string) (map
 			if err != nil {
 				return nil, fmt.Errorf("ask when events of %s were stored: %w: %w", name, ErrAway, err)
 			}
-			times[subject.Parse(msg.Subject).ID] = msg.Time
+			newest[subject.Parse(msg.Subject).ID] = Taken{Position: msg.Sequence, At: msg.Time}
 		}
 	}
-	return times, nil
+	return newest, nil
 }

@@ -18,8 +18,9 @@ import (
 // by a clock that is ahead, then more time has passed than the difference: the event came before that moment and counts as if it came
 // after. A stream on one server alone has no such moment to tell; there the mark of the snapshots says since when this very process of
 // the server was seen. So the log was there for all the time that counts, and who came back could have been written down.
-// The newest event of a session that is away is its away, or one behind it. What is not covered: somebody who sets the server's clock
-// forward between the two.
+// The newest event of a session that is away is its away, or one behind it; only where the replica that answered means the same event
+// as the fold: one that lags would name an event of before the away, perhaps an hour old. What is not covered: somebody who sets the server's
+// clock forward between the two.
 func (s *Service) credit(ctx context.Context) {
 	waiting := s.waitingByRoom()
 	if len(waiting) == 0 {
@@ -36,15 +37,15 @@ func (s *Service) credit(ctx context.Context) {
 		return
 	}
 	for name, sessions := range waiting {
-		stored, err := s.log.StoredAt(ctx, name, slices.Collect(maps.Keys(sessions)))
+		newest, err := s.log.Newest(ctx, name, slices.Collect(maps.Keys(sessions)))
 		if err != nil {
 			s.logger.Warn("who is away gets the whole time to resume again", "room", name, "reason", err)
 			return
 		}
 		s.mu.Lock()
-		for session, at := range stored {
-			if !at.Before(since) {
-				s.watch.AwaySince(name, session, sessions[session], answered.Add(-stand.Now.Sub(at)))
+		for session, taken := range newest {
+			if !taken.At.Before(since) {
+				s.watch.AwaySince(name, session, sessions[session], taken.Position, answered.Add(-stand.Now.Sub(taken.At)))
 			}
 		}
 		s.mu.Unlock()
@@ -77,11 +78,11 @@ func (s *Service) waitingByRoom() map[string]map[string]time.Time {
 	return rooms
 }
 
-// AwaySince says that a session, which this process knows to be away since known, was so before. Has it been back meanwhile,
-// that was another absence.
-func (w *watch) AwaySince(roomName, session string, known, since time.Time) {
+// AwaySince says that a session, which this process knows to be away since known, was so before, as its newest event at a position tells.
+// Has it been back meanwhile, that was another absence; and of an event that is not the newest one folded it says nothing.
+func (w *watch) AwaySince(roomName, session string, known time.Time, position uint64, since time.Time) {
 	rm := w.rooms[roomName]
-	if rm == nil {
+	if rm == nil || rm.state.LastOn("session", session) != position {
 		return
 	}
 	if s := rm.sessions[session]; s != nil && s.standing == away && s.since.Equal(known) && since.Before(known) {

@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"airloom/internal/bus"
 	"airloom/internal/eventlog"
 	"airloom/internal/room"
@@ -100,17 +102,68 @@ func TestCreditIsForOneAbsence(t *testing.T) {
 	}
 	fold(1, room.Joined{Session: "s", Identity: "i", Edge: "e"}, now)
 	fold(2, room.Away{Session: "s", Edge: "e"}, now)
-	w.AwaySince("hall", "s", now, now.Add(-time.Minute))
+	w.AwaySince("hall", "s", now, 1, now.Add(-time.Hour)) // a replica that lags names the joined
+	w.AwaySince("hall", "s", now, 2, now.Add(-time.Minute))
 	s := w.rooms["hall"].sessions["s"]
 	if got := now.Sub(s.since); got != time.Minute {
 		t.Errorf("credit of %v", got)
 	}
 	fold(3, room.Moved{Session: "s", Edge: "e"}, now)
 	fold(4, room.Away{Session: "s", Edge: "e"}, now.Add(time.Second))
-	w.AwaySince("hall", "s", now, now.Add(-time.Minute))
-	w.AwaySince("hall", "t", now, now.Add(-time.Minute))
-	w.AwaySince("lab", "s", now, now.Add(-time.Minute))
+	w.AwaySince("hall", "s", now, 4, now.Add(-time.Minute))
+	w.AwaySince("hall", "t", now, 4, now.Add(-time.Minute))
+	w.AwaySince("lab", "s", now, 4, now.Add(-time.Minute))
 	if !s.since.Equal(now.Add(time.Second)) {
 		t.Errorf("since %v", s.since)
+	}
+}
+
+// A replica whose disk is damaged has the joined of somebody and not the away behind it: how long ago they joined is no time that they
+// were away.
+func TestNoCreditByAReplicaThatLacksTheAway(t *testing.T) {
+	server, err := bus.Embed(bus.EmbedConfig{Dir: t.TempDir(), Region: "eu"}, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	r := &region{t: t, server: server}
+	stream, err := r.connect(bus.Admin).JetStream().CreateStream(t.Context(), jetstream.StreamConfig{ // one that lets delete
+		Name: subject.EventStream("eu"), Subjects: []string{"ev.eu.>"}, AllowDirect: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := r.connect(bus.Presence)
+	r.log = eventlog.New(b, "eu", "p1", defaults, quiet)
+	s, err := New(quick("p1"), b, r.log, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stand, err := r.log.Stand(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.mark.Clock = eventlog.Clock{Server: stand.Clock.Server, Since: stand.Now.Add(-time.Hour)}
+	known := time.Now().Add(time.Minute) // of which all but what has passed could be credited
+	var gone uint64
+	for _, session := range []string{"whole", "damaged"} {
+		joined := r.append("hall", room.Joined{Session: session, Identity: session, Edge: "e"}, 0)
+		gone = r.append("hall", room.Away{Session: session, Edge: "e", Reason: room.SocketLost}, joined)
+	}
+	if err := r.log.Events(t.Context(), "hall", 0, func(e *room.Event) error {
+		s.watch.Apply(e, known)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.DeleteMsg(t.Context(), gone); err != nil {
+		t.Fatal(err)
+	}
+	s.credit(t.Context())
+	sessions := s.watch.rooms["hall"].sessions
+	if since := sessions["damaged"].since; !since.Equal(known) {
+		t.Errorf("credited %v by the event before the away", known.Sub(since))
+	}
+	if since := sessions["whole"].since; since.Equal(known) {
+		t.Error("nothing is credited where the away is there")
 	}
 }
