@@ -91,6 +91,17 @@ func (s *State) Leave(session string, why Reason) (Draft, error) {
 	return s.draft(Left{Session: session, Reason: why}), nil
 }
 
+// Kick decides that a moderator removes who has a session. Where a newer session has taken its place, that one is removed: what is meant is
+// whoever is there.
+func (s *State) Kick(session string) (Draft, error) {
+	if known := s.Sessions[session]; known != nil && known.Replaced {
+		if present := s.SessionOf(known.Identity); present != nil {
+			session = present.Session
+		}
+	}
+	return s.Leave(session, Kicked)
+}
+
 // StartTrack decides on a new track of a session.
 func (s *State) StartTrack(f TrackStarted) (Draft, error) {
 	session := s.Sessions[f.Session]

@@ -89,7 +89,10 @@ func do(t *testing.T, s *State, w []string) string {
 	case "leave":
 		d, err = s.Leave(w[1], Bye)
 	case "kick":
-		d, err = s.Leave(w[1], Kicked)
+		d, err = s.Kick(w[1])
+		if race {
+			d, err = s.Leave(w[1], Kicked)
+		}
 	case "wait": // wait SECONDS of the writers' clocks
 		clock = clock.Add(time.Duration(number(1)) * time.Second)
 	case "start": // start TRACK SESSION

@@ -161,7 +161,8 @@ func TestForeignSnapshotsAreRefused(t *testing.T) {
 	}
 	for name, b := range map[string][]byte{
 		"empty": nil, "not JSON": []byte("x"), "cut": good[:len(good)-1], "null": []byte("null"), "a list": []byte("[]"),
-		"newer version":  with(`"version":1`, `"version":2`),
+		"newer version":  with(`"version":2`, `"version":3`),
+		"older version":  with(`"version":2`, `"version":1`),
 		"other shape":    with(shape, "0123456789abcdef"),
 		"other room":     with(`"room":"hall"`, `"room":"lab"`),
 		"other defaults": with(`"defaults":{"keep":"rewind"`, `"defaults":{"keep":"none"`),

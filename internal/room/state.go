@@ -207,7 +207,7 @@ func (f Away) apply(s *State, e *Event) {
 
 func (f Left) apply(s *State, e *Event) {
 	if session := s.Sessions[f.Session]; session != nil {
-		if f.Reason == Kicked && session.Present() {
+		if f.Reason == Kicked && session.Admitted { // also a replaced one: the ban is the identity's; the leave of one that was kept out makes none
 			maps.DeleteFunc(s.kicked, func(_ string, at time.Time) bool { return e.At.Sub(at) >= BanFor })
 			s.kicked[session.Identity] = e.At
 		}

@@ -112,7 +112,37 @@ func (d *door) kick(w http.ResponseWriter, r *http.Request) error {
 	if err := subject.ID(session); err != nil {
 		return refuse(room.ErrUnknownSession)
 	}
-	return d.command(w, r, roomName, by, func(s *room.State) (room.Draft, error) { return s.Leave(session, room.Kicked) })
+	identity := ""
+	state, position, fact, err := d.decide(r, roomName, by, func(s *room.State) (room.Draft, error) {
+		if known := s.Sessions[session]; known != nil {
+			identity = known.Identity
+		}
+		return s.Kick(session)
+	})
+	if err != nil {
+		return err
+	}
+	if err := d.expel(r, roomName, identity, position); err != nil {
+		return err
+	}
+	return d.tell(w, r, state, position, fact)
+}
+
+// expel removes a session of somebody that the log took between the decision to kick another one of theirs and the kick, at a position:
+// the ban keeps out only who joins behind that. The caller is not asked for its right again, as it may be the one that was removed.
+func (d *door) expel(r *http.Request, roomName, identity string, kicked uint64) error {
+	ctx, cancel := context.WithTimeout(r.Context(), d.cfg.Patience)
+	defer cancel()
+	_, _, err := d.deps.Log.Decide(ctx, roomName, telemetry.Traceparent(ctx), func(s *room.State) (room.Draft, error) {
+		if there := s.SessionOf(identity); there != nil && there.Order < kicked {
+			return s.Kick(there.Session)
+		}
+		return room.Draft{}, room.ErrNothingToDo
+	})
+	if err != nil && !errors.Is(err, room.ErrNothingToDo) {
+		return refuse(err)
+	}
+	return nil
 }
 
 // command appends what decide says and answers with the room after it. What is so already is a success without an event.
