@@ -93,7 +93,7 @@ func (d *door) reach(ctx context.Context, roomName string, back since) (from, ev
 	from, at := log.first-1, log.firstAt
 	if back.at.After(at) {
 		at = back.at
-		if from, err = d.before(ctx, at, log.last); err != nil {
+		if from, err = d.before(ctx, at, log); err != nil {
 			return 0, 0, logAway(err)
 		}
 	}
@@ -104,20 +104,41 @@ func (d *door) reach(ctx context.Context, roomName string, back since) (from, ev
 	return from, max(state.Position, 1), nil // a track that was open by then is one of it, however long ago it began
 }
 
-// before is the position of the last message that the audio log had at a time, at most last.
-func (d *door) before(ctx context.Context, at time.Time, last uint64) (uint64, error) {
-	messages, err := jetstreamext.GetBatch(ctx, d.deps.Bus.JetStream(), subject.LogStream(d.deps.Log.Region()), 1, jetstreamext.GetBatchStartTime(at))
-	if err != nil {
-		return 0, fmt.Errorf("look for %s in the audio log: %w", at.Format(time.RFC3339), err)
+const lagPause = 20 * time.Millisecond // until a replica that lags is asked again
+
+// before is the position of the last message that the audio log had at a time, at most its last one. Any replica answers; one that lags and
+// says that nothing came since, though the leader has something, is asked again.
+func (d *door) before(ctx context.Context, at time.Time, log logStand) (uint64, error) {
+	if log.lastAt.Before(at) {
+		return log.last, nil
 	}
-	for msg, err := range messages {
-		if errors.Is(err, jetstreamext.ErrNoMessages) {
-			return last, nil
+	for {
+		position, err := d.since(ctx, at)
+		if err == nil {
+			return min(position-1, log.last), nil
 		}
-		if err != nil {
+		if !errors.Is(err, jetstreamext.ErrNoMessages) {
 			return 0, fmt.Errorf("look for %s in the audio log: %w", at.Format(time.RFC3339), err)
 		}
-		return min(msg.Sequence-1, last), nil
+		select {
+		case <-ctx.Done():
+			return 0, fmt.Errorf("look for %s in the audio log: no replica that answers has what its leader has: %w", at.Format(time.RFC3339), ctx.Err())
+		case <-time.After(lagPause):
+		}
+	}
+}
+
+// since is the position of the first message since a time that the replica which answers has.
+func (d *door) since(ctx context.Context, at time.Time) (uint64, error) {
+	messages, err := jetstreamext.GetBatch(ctx, d.deps.Bus.JetStream(), subject.LogStream(d.deps.Log.Region()), 1, jetstreamext.GetBatchStartTime(at))
+	if err != nil {
+		return 0, err
+	}
+	for msg, err := range messages {
+		if err != nil {
+			return 0, err
+		}
+		return msg.Sequence, nil
 	}
 	return 0, context.DeadlineExceeded
 }
@@ -200,8 +221,8 @@ func (d *door) stopKept(r *http.Request, name string, by allowed, recording stri
 
 // logStand is how the audio log is, by the word of its leader.
 type logStand struct {
-	first, last uint64
-	firstAt     time.Time
+	first, last     uint64
+	firstAt, lastAt time.Time
 }
 
 func (d *door) askLog(ctx context.Context) (logStand, error) {
@@ -210,7 +231,7 @@ func (d *door) askLog(ctx context.Context) (logStand, error) {
 		return logStand{}, logAway(err)
 	}
 	s := stream.CachedInfo().State
-	return logStand{first: max(s.FirstSeq, 1), last: s.LastSeq, firstAt: s.FirstTime}, nil
+	return logStand{first: max(s.FirstSeq, 1), last: s.LastSeq, firstAt: s.FirstTime, lastAt: s.LastTime}, nil
 }
 
 func logAway(err error) error {

@@ -141,6 +141,32 @@ func TestKeepHasPositions(t *testing.T) {
 	}
 }
 
+// A replica that lags has nothing since a time of which the leader has something: that is no word about where a recording begins.
+func TestARecordingBeginsByNoReplicaThatLags(t *testing.T) {
+	h := build(t, nil)
+	d := &door{deps: Deps{Bus: h.connect(bus.Edge), Log: h.log}}
+	lag := h.logged("hall", 3)
+	at := lag.Add(time.Nanosecond)
+	if from, err := d.before(t.Context(), at, logStand{first: 1, last: 3, lastAt: lag}); err != nil || from != 3 {
+		t.Errorf("nothing came since: from %d, %v", from, err)
+	}
+	ahead := logStand{first: 1, last: 5, lastAt: at}
+	short, cancel := context.WithTimeout(t.Context(), 10*lagPause)
+	defer cancel()
+	if from, err := d.before(short, at, ahead); err == nil {
+		t.Errorf("the replica lacks 4 and 5, and the recording begins behind %d", from)
+	}
+	found := make(chan uint64, 1)
+	go func() {
+		from, _ := d.before(t.Context(), at, ahead)
+		found <- from
+	}()
+	h.logged("hall", 2)
+	if from := <-found; from != 3 {
+		t.Errorf("once the replica has it, the recording begins behind %d, want 3", from)
+	}
+}
+
 // speaking is a session with an open track.
 func (h *house) speaking(name string) {
 	h.t.Helper()
