@@ -42,6 +42,7 @@ type Log struct {
 	passedOver atomic.Int64 // snapshots that could not be used
 	holes      holes
 	mending    atomic.Bool // following fills a hole
+	skipped    skipped
 	metrics    metrics
 }
 

@@ -13,7 +13,7 @@ import (
 // Follow calls fn with every committed event of the region after a position, in order, until ctx ends or fn returns an
 // error. caughtUp (which may be nil) is called once, as soon as all that was there at the start has been given to fn, but for what nobody
 // has any more. Where only a replica that is away may have an event, it is waited for as long as bus.HolePatience: who follows must act
-// on what comes. ErrAway (wrapped) says that the log went away: follow again from the newest event that fn has had.
+// on what comes; see Regain. ErrAway (wrapped) says that the log went away: follow again from the newest event that fn has had.
 func (l *Log) Follow(ctx context.Context, after uint64, caughtUp func(), fn func(*room.Event) error) error {
 	stand, err := l.Stand(ctx)
 	if err != nil {
@@ -26,6 +26,7 @@ func (l *Log) Follow(ctx context.Context, after uint64, caughtUp func(), fn func
 		}
 	}
 	tail, err := bus.OpenWhole(ctx, l.bus.JetStream(), subject.EventStream(l.region), after, l.logger, func(h bus.Hole) {
+		l.skipped.add(h.Lost) // before anything behind it is folded
 		l.hole(h)
 		if h.Found == 0 { // what came before it was given, and nothing is found in it that will be
 			reached(h.To)

@@ -101,9 +101,12 @@ type Written struct {
 }
 
 // WriteMark stores a mark up to a position, if none that is there reaches further. It returns how many messages the snapshots are, which
-// its caller knows from now on. Errors: ErrPurged, ErrConflict, ErrAway.
+// its caller knows from now on. Errors: ErrPurged, ErrConflict, ErrSkipped, ErrAway.
 func (l *Log) WriteMark(ctx context.Context, position uint64, known Written) (int, error) {
 	messages := known.Messages
+	if err := l.skipped.whole(); err != nil {
+		return messages, fmt.Errorf("write the mark of the snapshots: %w", err)
+	}
 	stand, err := l.Stand(ctx)
 	if err != nil {
 		return messages, err

@@ -30,8 +30,11 @@ type Known struct {
 
 // WriteSnapshot folds a room, from its snapshot if it has one, and stores the result in its place, if it holds as many events as the
 // caller knows of. What it writes is the fold of the log and of nothing else, so it does not matter who writes. Errors: ErrConflict
-// where another one was faster, ErrTorn, ErrAway.
+// where another one was faster, ErrTorn, ErrSkipped, ErrAway.
 func (l *Log) WriteSnapshot(ctx context.Context, name string, known Known) (Snapped, error) {
+	if err := l.skipped.whole(); err != nil {
+		return Snapped{}, fmt.Errorf("write snapshot of %s: %w", name, err)
+	}
 	state, was, err := l.foldForth(ctx, name, known)
 	if err == nil && state == nil {
 		state, was, err = l.load(ctx, name, known.UpTo)

@@ -57,6 +57,11 @@ func (l *ledger) owe(name string, position uint64, now time.Time) *debt {
 	return d
 }
 
+// lacks says that an event is in the log which the tail of its room does not have.
+func (l *ledger) lacks(name string, position uint64, now time.Time) {
+	l.owe(name, position, now).owed.events++ // more than the tail has, so the log is read
+}
+
 // due names the rooms whose snapshot is to be written: those with many events and those whose events have waited for long. What has
 // waited longest comes first, so that the mark moves on, and what failed comes behind all that did not, or it would keep the others from
 // ever being written. Everything is due where age is 0.

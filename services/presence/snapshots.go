@@ -25,7 +25,7 @@ func (s *Service) snapshots(ctx context.Context) {
 		if time.Now().Before(rests) {
 			return
 		}
-		if !s.writeSnapshots(ctx, s.cfg.SnapshotAge+jitterOf(s.cfg)) {
+		if !s.regain(ctx) || !s.writeSnapshots(ctx, s.cfg.SnapshotAge+jitterOf(s.cfg)) {
 			rests = time.Now().Add(snapshotRest)
 			return
 		}
@@ -35,7 +35,7 @@ func (s *Service) snapshots(ctx context.Context) {
 	})
 	rest, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastSnapshots)
 	defer cancel()
-	for s.owes() && s.writeSnapshots(rest, 0) && s.owes() { // where another presence was faster, looking again finds it written
+	for s.regain(rest) && s.owes() && s.writeSnapshots(rest, 0) && s.owes() { // where another presence was faster, looking again finds it written
 		select { // as it does in a moment, and a log that refuses each time is not to be asked without end
 		case <-rest.Done():
 		case <-time.After(lastPause):
@@ -81,7 +81,7 @@ func (s *Service) writeSnapshot(ctx context.Context, name string) bool {
 	s.mu.Lock()
 	tail := s.watch.ledger.begin(name)
 	if rm := s.watch.rooms[name]; rm != nil { // it may be forgotten: then what is there counts
-		upTo, events = rm.state.Position, rm.state.Events()
+		upTo, events = max(rm.state.Position, s.watch.ledger.rooms[name].writing.first), rm.state.Events()
 	}
 	s.mu.Unlock()
 	patience, cancel := context.WithTimeout(ctx, snapshotPatience)
