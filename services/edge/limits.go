@@ -14,6 +14,7 @@ type limits struct {
 	patience time.Duration // a listener may be behind the live edge
 	notice   time.Duration // before a token's end
 	grace    time.Duration // after it
+	end      time.Duration // for the acks of a track that ends, while the log is there
 	speaking time.Duration // a word that somebody speaks holds, unless it is repeated
 	audit    time.Duration // between two comparisons of the folds with the log's leader
 	linger   time.Duration // an unused hub stays open
@@ -25,7 +26,7 @@ type limits struct {
 func defaultLimits() limits {
 	return limits{
 		hello: 5 * time.Second, message: 10 * time.Second, ping: 2 * time.Second, dead: 6 * time.Second, away: 3 * time.Second,
-		close: 2 * time.Second, stuck: 10 * time.Second, patience: 2 * time.Second, notice: time.Minute, grace: 30 * time.Second,
+		close: 2 * time.Second, stuck: 10 * time.Second, patience: 2 * time.Second, notice: time.Minute, grace: 30 * time.Second, end: endWithin,
 		speaking: 3 * time.Second, audit: 10 * time.Second, linger: 5 * time.Second, hole: 10 * time.Second,
 		lease: 4 * time.Second, renew: time.Second,
 	}

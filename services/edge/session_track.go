@@ -110,7 +110,7 @@ func (s *session) endTrack(ctx context.Context, r trackEndRequest) error {
 	if r.Last < -1 || r.Last > frame.MaxSeq {
 		return refuse("bad_seq", 0, "last is %d", r.Last)
 	}
-	waiting, cancel := context.WithTimeout(ctx, endWithin)
+	waiting, cancel := context.WithTimeout(ctx, s.edge.limits.end)
 	defer cancel()
 	done := t.await(waiting, r.Epoch, r.Last, s.edge.outbox.wentAway()) || !s.edge.outbox.isAway()
 	switch {
@@ -120,13 +120,17 @@ func (s *session) endTrack(ctx context.Context, r trackEndRequest) error {
 		s.finishTrack(ctx, t, r)
 		return nil
 	}
-	t.quiet()
-	s.edge.background(func(ctx context.Context) {
-		if t.await(ctx, r.Epoch, r.Last, nil); !s.isOver() {
-			s.finishTrack(ctx, t, r)
-		}
-	})
+	if t.quiet() { // who asks again is told the same, and nothing more waits for it
+		s.edge.background(func(ctx context.Context) { s.endLater(ctx, t, r) })
+	}
 	return nil
+}
+
+// endLater ends a track whose speaker does not wait for it.
+func (s *session) endLater(ctx context.Context, t *track, r trackEndRequest) {
+	if t.awaitLog(ctx, r.Epoch, r.Last); !s.isOver() {
+		s.finishTrack(ctx, t, r)
+	}
 }
 
 // errElsewhere says that the session has moved on with its tracks: to end one here would close it while its speaker sends there what is not acked

@@ -54,10 +54,11 @@ type track struct {
 	speaks  bool
 	saidAt  int64
 	ending  bool // live frames are over; backlog may still come
+	late    bool // its end waits for a log that is away: see session.endLater
 	ended   bool
-	gaps    int             // that the speaker has declared
-	clashAt int64           // when an equivocation was last logged
-	waiters []chan struct{} // woken by every ack
+	gaps    int           // that the speaker has declared
+	clashAt int64         // when an equivocation was last logged
+	moved   chan struct{} // closed by the next ack; nil: nobody waits for it
 }
 
 type mark struct{ seq, timestamp uint32 }

@@ -32,10 +32,7 @@ func (t *track) advance(epoch uint8, log *epochLog, now int64) {
 		return
 	}
 	log.acked, log.due = through, true
-	for _, w := range t.waiters {
-		close(w)
-	}
-	t.waiters = nil
+	t.wake()
 	if t.ended || now-log.told >= int64(ackEvery) { // a track that ended while the log was away gets no tick any more
 		t.tellAck(epoch, log, now)
 	}
@@ -193,9 +190,18 @@ func (t *track) whenAcked(epoch uint8, seq int64) <-chan struct{} {
 	if log == nil || log.acked >= seq || !t.kept || t.ended {
 		return nil
 	}
-	w := make(chan struct{})
-	t.waiters = append(t.waiters, w)
-	return w
+	if t.moved == nil {
+		t.moved = make(chan struct{})
+	}
+	return t.moved
+}
+
+// wake lets those that wait for acks look again. The caller holds mu.
+func (t *track) wake() {
+	if t.moved != nil {
+		close(t.moved)
+		t.moved = nil
+	}
 }
 
 // await returns true when all up to seq is acked, or the track has ended; false when ctx ended or away was closed first.
@@ -215,11 +221,35 @@ func (t *track) await(ctx context.Context, epoch uint8, seq int64, away <-chan s
 	}
 }
 
-// quiet ends the track's live sound.
-func (t *track) quiet() {
+// awaitLog is await for as long as the log is away, and then for as long as acks move.
+func (t *track) awaitLog(ctx context.Context, epoch uint8, seq int64) {
+	for {
+		away, acked := t.edge.outbox.isAway(), t.ackedOf(epoch)
+		waiting, cancel := context.WithTimeout(ctx, t.edge.limits.end)
+		done := t.await(waiting, epoch, seq, nil)
+		cancel()
+		if done || ctx.Err() != nil || !away && t.ackedOf(epoch) == acked {
+			return
+		}
+	}
+}
+
+func (t *track) ackedOf(epoch uint8) int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if log := t.epochs[epoch]; log != nil {
+		return log.acked
+	}
+	return -1
+}
+
+// quiet ends the track's live sound. It says whether the track's end begins to wait for the log with that; else it waits already.
+func (t *track) quiet() (first bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.hush(nanotime())
+	first, t.late = !t.late, true
+	return first
 }
 
 func (t *track) hush(now int64) {
@@ -237,10 +267,7 @@ func (t *track) end() {
 	now := nanotime()
 	t.hush(now)
 	t.ended = true
-	for _, w := range t.waiters {
-		close(w)
-	}
-	t.waiters = nil
+	t.wake()
 	for epoch, log := range t.epochs { // no tick comes any more
 		if log.due {
 			t.tellAck(epoch, log, now)
