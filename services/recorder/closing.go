@@ -34,21 +34,16 @@ func (f *follow) complete(id uint8, s *openSegment, read uint64) bool {
 	}
 	missing := s.missing(recording.SegmentSeqs)
 	for _, g := range f.gaps {
-		if g.Epoch == id && f.holds(g, read) {
+		if g.Epoch == id && holds(g, read) {
 			missing = subtract(missing, frame.Range{From: g.From, To: g.To})
 		}
 	}
 	return len(missing) == 0
 }
 
-// holds says whether nothing can come any more for the seqs of a gap, given that the log has been read up to a position. A reason without a
-// position holds only where all is read that counts of the track: what catches up knows of the closing long before.
-func (f *follow) holds(g room.GapDeclared, read uint64) bool {
-	if strong(g) {
-		return g.Through <= read
-	}
-	return f.closing != nil && f.closing.through <= read
-}
+// holds says whether nothing can come any more for the seqs of a gap, given that the log has been read up to a position. By a gap that is but a
+// reason no segment closes before the rest of its track: it may reach beyond what is the last seq then.
+func holds(g room.GapDeclared, read uint64) bool { return strong(g) && g.Through <= read }
 
 // close takes a segment of count seqs out of the open ones.
 func (f *follow) close(id uint8, n uint32, count int) *recording.Segment {
@@ -84,7 +79,7 @@ func (f *follow) reason(id uint8, seq uint32) room.GapReason {
 }
 
 // lastSeq is where an epoch of a closing track ends, -1 for nowhere: the highest seq that counts, or what the speaker
-// said. A strong gap behind it belongs to it as far as the segment goes, which may have closed by it.
+// said. A strong gap behind it that was declared before the closing belongs to it as far as the segment goes, which may have closed by it.
 func (f *follow) lastSeq(id uint8) int64 {
 	last := int64(-1)
 	if e := f.epochs[id]; e != nil {
@@ -98,12 +93,20 @@ func (f *follow) lastSeq(id uint8) int64 {
 	}
 	tail := last
 	segmentEnd := last/recording.SegmentSeqs*recording.SegmentSeqs + recording.SegmentSeqs - 1
-	for _, g := range f.gaps {
-		if strong(g) && g.Epoch == id && (f.clipped() || f.closing == nil || g.Through != f.closing.through) && int64(g.From) <= segmentEnd {
+	for _, g := range f.declared() {
+		if strong(g) && g.Epoch == id && int64(g.From) <= segmentEnd {
 			tail = max(tail, min(int64(g.To), segmentEnd))
 		}
 	}
 	return tail
+}
+
+// declared are the gaps that do not merely follow from the closing.
+func (f *follow) declared() []room.GapDeclared {
+	if f.closing == nil {
+		return f.gaps
+	}
+	return f.gaps[:f.closing.gaps]
 }
 
 // firstSeq is where an epoch of a closing track begins, -1 for nowhere: seq 0, or where the recording began later the lowest one that counts.

@@ -62,7 +62,10 @@ type segmentID struct {
 	n     uint32
 }
 
-type closing struct{ through uint64 }
+type closing struct {
+	through uint64 // log position up to which the track counts
+	gaps    int    // how many were declared before it
+}
 
 // tally is what became of a packet's seqs.
 type tally struct {
@@ -189,7 +192,7 @@ func (f *follow) settle(through uint64) {
 	if f.closing != nil {
 		return
 	}
-	f.closing = &closing{through}
+	f.closing = &closing{through, len(f.gaps)}
 	if f.doubtful && f.newest > through {
 		f.forgetOpen()
 		return

@@ -162,6 +162,17 @@ func readClip(history []entry, from uint64, most int, ahead func() int) (segment
 		return cmp.Or(cmp.Compare(a.Epoch, b.Epoch), cmp.Compare(a.From, b.From))
 	})
 	gaps = joined(gaps)
+	counts := map[segmentID]int{}
+	for key, b := range out {
+		s, err := recording.ParseSegment(b)
+		if err != nil {
+			panic(key + ": " + err.Error())
+		}
+		counts[segmentID{s.Epoch, s.First / recording.SegmentSeqs}] = s.Count
+	}
+	if what := addsUp(f.plan(), counts); what != "" {
+		panic(what)
+	}
 	for _, e := range f.plan().epochs {
 		segments = append(segments, fmt.Sprintf("epoch %d is %d to %d", e.id, e.first, e.last))
 	}
@@ -258,7 +269,7 @@ func someHistory(t *testing.T, random *rand.Rand) (out []entry) {
 	holes := random.IntN(2) == 0 // without any, segments close long before the end
 	for range 60 + random.IntN(200) {
 		n := 1 + random.IntN(10)
-		kind := random.IntN(12)
+		kind := random.IntN(13)
 		if !holes && kind != 2 {
 			kind = 5
 		}
@@ -272,6 +283,12 @@ func someHistory(t *testing.T, random *rand.Rand) (out []entry) {
 		case 3:
 			g := room.GapDeclared{Track: frame.TrackID(7), Epoch: epoch, From: seq, To: seq + uint32(n) - 1, Reason: room.PublisherDropped}
 			if random.IntN(2) == 0 {
+				g.Through = max(pos, 1)
+			}
+			event(func(f *follow) { f.declare(g) })
+		case 12: // far ahead: the track may end, or be cut, within it
+			g := room.GapDeclared{Track: frame.TrackID(7), Epoch: epoch, From: seq, To: seq + uint32(random.IntN(700)), Reason: room.PublisherDropped}
+			if n = 0; random.IntN(5) == 0 {
 				g.Through = max(pos, 1)
 			}
 			event(func(f *follow) { f.declare(g) })

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"airloom/internal/frame"
@@ -101,6 +100,9 @@ func (w *simLog) speak(t *trackStory) {
 		n := 1 + w.IntN(10)
 		switch {
 		case w.Chance(0.03): // lost
+		case w.Chance(0.02): // far ahead: the track may end, or be cut, within it
+			w.declare(epoch, seq, 1+w.IntN(700))
+			n = 0
 		case w.Chance(0.05):
 			n = 1 + w.IntN(400)
 			w.send(t.silence(epoch, seq, uint16(n)))
@@ -197,6 +199,7 @@ func (w *simLog) judge() {
 			w.Fail("%s says of the track: %s\n%s says: %s", r.name, r.done, w.all[0].name, w.all[0].done)
 		}
 	}
+	w.judgeEnds()
 	w.judgeClips(through)
 	have := w.stored("")
 	want := w.want(0, through, len(w.events))
@@ -246,14 +249,7 @@ func (w *simLog) compare(what string, have, want map[place]bool) {
 // stored is what the segments of a recording have.
 func (w *simLog) stored(recordingID string) map[place]bool {
 	have := map[place]bool{}
-	for key, data := range w.store {
-		if !strings.HasPrefix(key, recordingID+"/") {
-			continue
-		}
-		s, err := recording.ParseSegment(data)
-		if err != nil {
-			w.Fail("%s: %v", key, err)
-		}
+	for _, s := range w.segments(recordingID) {
 		for _, it := range s.Items {
 			for seq := uint64(it.Seq); seq < uint64(it.Seq)+uint64(it.Span); seq++ {
 				have[place{s.Epoch, uint32(seq)}] = it.Kind != recording.Lost
