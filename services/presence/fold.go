@@ -47,6 +47,8 @@ func (s *watchedSession) reason() room.Reason {
 		return room.Timeout
 	case known.Replaced:
 		return room.Replaced
+	case known.Banned:
+		return room.Kicked
 	case s.room.state.Closed:
 		return room.RoomClosed
 	default:

@@ -127,3 +127,17 @@ func TestFollowingBeginsAnewWhenTheNewsRunsAhead(t *testing.T) {
 		}
 	})
 }
+
+// Who was kept out after a kick, by an edge that died then, leaves as kicked again.
+func TestWhoIsKeptOutLeavesAsKicked(t *testing.T) {
+	w, now := newWatch(quick("p1").withDefaults(), defaults), time.Now()
+	for i, f := range []room.Fact{
+		room.Joined{Session: "s1", Identity: "ann", Edge: "e"}, room.Left{Session: "s1", Reason: room.Kicked}, room.Joined{Session: "s2", Identity: "ann", Edge: "e"},
+	} {
+		w.Apply(&room.Event{Room: "hall", At: now, Fact: f, Position: uint64(i + 1)}, now)
+	}
+	kept := w.rooms["hall"].sessions["s2"]
+	if draft, err := w.leave(kept); err != nil || draft.Fact != (room.Left{Session: "s2", Reason: room.Kicked}) {
+		t.Errorf("%+v, %v", draft, err)
+	}
+}
