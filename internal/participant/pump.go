@@ -123,6 +123,7 @@ func (s *Speaker) acked(seq int64) {
 		s.change()
 	}
 	s.mu.Unlock()
+	s.letGo()
 	if news && s.tellAcked != nil {
 		s.tellAcked(seq)
 	}
@@ -180,13 +181,6 @@ func (s *Speaker) setLogAway(away bool) {
 	s.out.SetLogAway(away, time.Now())
 }
 
-// resumed describes the track to an edge that shall go on with it.
-func (s *Speaker) resumed() (resumedTrack, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return resumedTrack{Track: s.id, Epoch: s.epoch, Acked: s.out.Acked()}, s.err == nil
-}
-
 // reattach goes on with the track on a new socket: what was sent and is not acked goes out again. Of a track that is over the edge will say how
 // much is kept.
 func (s *Speaker) reattach(tracks []ownTrack, over []string) {
@@ -205,11 +199,15 @@ func (s *Speaker) reattach(tracks []ownTrack, over []string) {
 	if s.over = s.endAsked && slices.Contains(over, s.id); s.over {
 		s.out.SetLogAway(false, time.Now()) // an edge that knows otherwise says so
 	}
-	lost := !s.over && !(s.out.Ending() && s.out.Acked() == s.out.Next()-1)
+	lost, ended := !s.over && !(s.out.Ending() && s.out.Acked() == s.out.Next()-1), s.endAsked
 	s.mu.Unlock()
 	if lost {
 		s.fail(ErrTrackOver)
 	}
+	if lost && ended { // nobody will say a word of it any more
+		s.p.drop(s)
+	}
+	s.letGo()
 }
 
 // closed takes the edge's last word on the track: no ack follows, and of all seqs so many are kept.
@@ -225,4 +223,5 @@ func (s *Speaker) closed(acked, kept int64) {
 	default: // an edge that contradicts itself
 		s.fail(ErrTrackOver)
 	}
+	s.p.drop(s)
 }

@@ -103,7 +103,7 @@ func (p *Participant) repeat(l *link, tracks []ownTrack) {
 	var again []any
 	for _, end := range p.over {
 		known[end.Track] = true
-		if slices.ContainsFunc(tracks, func(t ownTrack) bool { return t.Track == end.Track }) {
+		if slices.ContainsFunc(tracks, func(t ownTrack) bool { return t.Track == end.Track }) && !p.asks(end.Track) {
 			p.lastID++
 			end.ID = p.lastID // nobody waits for the answer
 			again = append(again, end)
@@ -130,6 +130,16 @@ func (p *Participant) repeat(l *link, tracks []ownTrack) {
 			return
 		}
 	}
+}
+
+// asks says whether the end of a track is asked for and not answered. The caller holds mu.
+func (p *Participant) asks(track string) bool {
+	for _, r := range p.pending {
+		if end, ok := r.message.(trackEnd); ok && end.Track == track {
+			return true
+		}
+	}
+	return false
 }
 
 func indexTrack(tracks []ownTrack, name string, known map[string]bool) int {

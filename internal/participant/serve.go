@@ -39,12 +39,7 @@ func (p *Participant) hello() hello {
 	p.mu.Lock()
 	speakers := p.speakers
 	p.mu.Unlock()
-	var tracks []resumedTrack
-	for _, s := range speakers { // not under mu: End asks for the room's settings under a speaker's
-		if track, ok := s.resumed(); ok {
-			tracks = append(tracks, track)
-		}
-	}
+	tracks := named(speakers) // not under mu: End asks for the room's settings under a speaker's
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.lastID++
@@ -118,6 +113,7 @@ func (p *Participant) adoptTracks(speakers []*Speaker, tracks []ownTrack, w *inb
 	for _, s := range speakers {
 		if !w.Resumed {
 			s.fail(ErrSessionLost)
+			p.drop(s)
 			continue
 		}
 		s.reattach(tracks, w.Over)

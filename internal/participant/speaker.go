@@ -150,40 +150,6 @@ func (s *Speaker) Mute(ctx context.Context, muted bool) error {
 	return err
 }
 
-// End waits until every frame is sent, ends the track, and waits until all is acked or ctx ends. A room that keeps
-// nothing acks nothing: there it does not wait. A *NotKeptError says that some frames are missing for good.
-func (s *Speaker) End(ctx context.Context) error {
-	s.mu.Lock()
-	s.out.End()
-	s.mu.Unlock()
-	s.p.kick()
-	if err := s.wait(ctx, func() bool { return s.out.SentAll() }); err != nil {
-		return fmt.Errorf("send the last frames: %w", err)
-	}
-	s.mu.Lock()
-	last := s.out.Next() - 1
-	s.endAsked = true
-	s.mu.Unlock()
-	end := trackEnd{Type: "track.end", Track: s.id, Epoch: s.epoch, Last: last}
-	_, err := s.p.request(ctx, func(id int64) any { end.ID = id; return end })
-	if err != nil && !(IsCode(err, "unknown_track") && s.isOver(last)) {
-		return fmt.Errorf("end track: %w", err)
-	}
-	s.p.ended(end)
-	if err := s.wait(ctx, func() bool { return s.out.Acked() == last || !s.p.keeps() }); err != nil {
-		return fmt.Errorf("wait for the last acks (%d of %d frames are acked): %w", s.Stats().Acked+1, last+1, err)
-	}
-	s.p.drop(s)
-	return nil
-}
-
-// isOver says that the track ended before, and that nothing is missing or the edge will tell what is.
-func (s *Speaker) isOver(last int64) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.over || s.out.Acked() == last || s.err != nil
-}
-
 // Stats says how far the track is.
 func (s *Speaker) Stats() Stats {
 	s.mu.Lock()
@@ -224,24 +190,4 @@ func (s *Speaker) fail(err error) {
 		s.err = err
 		s.change()
 	}
-}
-
-// ended remembers for a while what was said of a track's end: see repeat.
-func (p *Participant) ended(end trackEnd) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.over = append(p.over, end)
-	p.over = p.over[max(0, len(p.over)-maxOver):]
-}
-
-func (p *Participant) drop(s *Speaker) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	rest := make([]*Speaker, 0, len(p.speakers))
-	for _, other := range p.speakers {
-		if other != s {
-			rest = append(rest, other)
-		}
-	}
-	p.speakers = rest
 }
