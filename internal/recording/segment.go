@@ -42,6 +42,14 @@ type Item struct {
 	Reason    room.GapReason
 }
 
+// From is what of the item lies at a seq or behind it; of Span 0 where nothing does.
+func (it Item) From(seq uint32) Item {
+	if before := int(min(int64(it.Span), int64(seq)-int64(it.Seq))); before > 0 {
+		it.Seq, it.Span = it.Seq+uint32(before), it.Span-before
+	}
+	return it
+}
+
 // Kind says what became of a seq.
 type Kind uint8
 

@@ -110,3 +110,15 @@ func FuzzParseSegment(f *testing.F) {
 		}
 	})
 }
+
+func TestItemFromASeqOn(t *testing.T) {
+	it := Item{Kind: Lost, Seq: 500, Span: 100, Reason: room.NotRecorded}
+	for seq, want := range map[uint32]Item{
+		0: it, 500: it, 530: {Kind: Lost, Seq: 530, Span: 70, Reason: room.NotRecorded}, 599: {Kind: Lost, Seq: 599, Span: 1, Reason: room.NotRecorded},
+		600: {Kind: Lost, Seq: 600, Reason: room.NotRecorded}, 5000: {Kind: Lost, Seq: 600, Reason: room.NotRecorded},
+	} {
+		if got := it.From(seq); !reflect.DeepEqual(got, want) {
+			t.Errorf("from %d: %+v, want %+v", seq, got, want)
+		}
+	}
+}

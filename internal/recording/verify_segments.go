@@ -76,7 +76,10 @@ func (c *trackCheck) agrees(s *SegmentInfo, seg *Segment, all []absence) string 
 	}
 	var there []absence
 	for _, it := range seg.Items {
-		if it.Kind == Lost && it.Seq < seqs.From { // the recording began in the middle of this segment
+		if it.Kind == Lost {
+			it = it.From(seqs.From) // the recording began in the middle of this segment
+		}
+		if it.Span == 0 {
 			continue
 		}
 		if it.Kind != Present {

@@ -160,10 +160,13 @@ func (f *follow) undeclared(through uint64) (out []room.GapDeclared) {
 }
 
 // excuse gives what is not there of a clipped track, and nobody declared, its reason. No fact is appended: other recordings of the track
-// may have it.
-func (f *follow) excuse() { f.gaps = append(f.gaps, f.undeclared(0)...) }
+// may have it. What it said before of what has changed since, as a segment was damaged, holds no more: a recorder that began anew does not know it.
+func (f *follow) excuse() {
+	f.gaps = f.declared()
+	f.gaps = append(f.gaps, f.undeclared(0)...)
+}
 
-// corruptParts cuts a range of seqs where segments begin and end that were damaged in the store.
+// corruptParts cuts a range of seqs where segments begin and end that were damaged in the store. What lies before the recording began was in none.
 func (f *follow) corruptParts(id uint8, r frame.Range) iter.Seq2[frame.Range, bool] {
 	return func(yield func(frame.Range, bool) bool) {
 		e := f.epochs[id]
@@ -172,7 +175,14 @@ func (f *follow) corruptParts(id uint8, r frame.Range) iter.Seq2[frame.Range, bo
 			return
 		}
 		from := r.From
-		for n := r.From / recording.SegmentSeqs; n <= r.To/recording.SegmentSeqs; n++ {
+		if first := f.firstSeq(id); int64(from) < first {
+			before := frame.Range{From: from, To: uint32(min(first-1, int64(r.To)))}
+			if !yield(before, false) || before.To == r.To {
+				return
+			}
+			from = before.To + 1
+		}
+		for n := from / recording.SegmentSeqs; n <= r.To/recording.SegmentSeqs; n++ {
 			if next := n + 1; n == r.To/recording.SegmentSeqs || e.corrupt.Contains(n) != e.corrupt.Contains(next) {
 				to := uint32(min(uint64(next)*recording.SegmentSeqs-1, uint64(r.To)))
 				if !yield(frame.Range{From: from, To: to}, e.corrupt.Contains(n)) {

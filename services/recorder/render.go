@@ -155,7 +155,7 @@ func (r *render) epoch(ctx context.Context, e *epochPlan) error {
 			return err
 		}
 		for _, it := range s.Items {
-			if it.Seq < e.first { // the recording began in the middle of this segment
+			if it = it.From(e.first); it.Span == 0 { // the recording began in the middle of this segment
 				continue
 			}
 			if err := r.item(e, it); err != nil {
