@@ -41,6 +41,7 @@ type Speaker struct {
 	out      *outgoing.Track
 	muted    bool
 	endAsked bool // all was sent, and the edge is asked to end the track
+	inEnd    int  // calls of End that wait
 	over     bool // it was ended on an edge that was lost with its acks; closed tells how much is kept
 	err      error
 }

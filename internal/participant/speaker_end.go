@@ -12,10 +12,11 @@ import (
 // nothing acks nothing: there it does not wait. A *NotKeptError says that some frames are missing for good. When ctx ends first, what is
 // not acked is still sent again while the participant is in the room, and End may be called once more to wait for it.
 func (s *Speaker) End(ctx context.Context) error {
-	defer s.letGo()
 	s.mu.Lock()
 	s.out.End()
+	s.inEnd++
 	s.mu.Unlock()
+	defer s.gaveUp()
 	s.p.kick()
 	if err := s.wait(ctx, func() bool { return s.out.SentAll() }); err != nil {
 		return fmt.Errorf("send the last frames: %w", err)
@@ -44,11 +45,20 @@ func (s *Speaker) isOver(last int64) bool {
 	return s.over || s.out.Acked() == last || s.err != nil
 }
 
-// letGo drops a speaker whose end was asked for and that has nothing more to wait for, whether or not somebody still waits in End.
+// gaveUp is how End ends: from now on whatever is said of the track may be the last that it waits for.
+func (s *Speaker) gaveUp() {
+	s.mu.Lock()
+	s.inEnd--
+	s.mu.Unlock()
+	s.letGo()
+}
+
+// letGo drops a speaker whose end was asked for, for whom nobody waits in End, and that has nothing more to hear. While somebody waits it stays: the
+// next edge is told how far it is acked, or it would wait for all of it again before it ends the track.
 func (s *Speaker) letGo() {
 	keeps := s.p.keeps()
 	s.mu.Lock()
-	done := s.endAsked && s.err == nil && (s.out.Acked() == s.out.Next()-1 || s.over && !keeps)
+	done := s.endAsked && s.inEnd == 0 && s.err == nil && (s.out.Acked() == s.out.Next()-1 || s.over && !keeps)
 	s.mu.Unlock()
 	if done {
 		s.p.drop(s)
