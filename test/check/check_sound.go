@@ -16,7 +16,6 @@ import (
 	"airloom/internal/frame"
 	"airloom/internal/participant"
 	"airloom/internal/recording"
-	"airloom/internal/room"
 )
 
 // tracks are all that was said, by track.
@@ -47,24 +46,24 @@ func (r *run) checkHealed(p *promise) {
 }
 
 // checkAcked looks in every recorder's segments for all that a speaker saw acked.
-func (r *run) checkAcked(archives []*archive, p *promise) {
+func (r *run) checkAcked(histories map[string]*history, log audioLog, archives []*archive, p *promise) {
 	var frames, tracks, sent int64
 	all := r.tracks()
 	for _, id := range slices.Sorted(maps.Keys(all)) {
 		one := all[id]
 		acked := one.acked()
 		tracks, frames, sent = tracks+1, frames+acked+1, sent+one.seqs
-		for _, a := range archives {
-			parts := a.holding(id)
-			if len(parts) == 0 && acked >= 0 {
-				p.breaks("%s has nothing of track %s of %s, of which %d seqs were acked", a.recorder, id, one.speaker, acked+1)
-			}
-			for _, part := range parts {
-				one.compare(a.recorder, part, acked, p)
+		for seq := range acked + 1 {
+			if len(log[place{id, 0, uint32(seq)}]) == 0 {
+				p.breaks("seq %d of track %s of %s was acked (up to %d) and is not in the log", seq, id, one.speaker, acked)
+				break
 			}
 		}
+		for _, a := range archives {
+			one.compare(a.recorder, a.holding(id), histories[one.room].clips, log, p)
+		}
 	}
-	p.saw("%d seqs said on %d tracks, %d acked, all of them in both recorders", sent, tracks, frames)
+	p.saw("%d seqs said on %d tracks, %d acked, all of them in the log, and in both recorders where they recorded", sent, tracks, frames)
 }
 
 // wrong gathers seqs that break a promise in the same way, so that they are told as ranges.
@@ -105,113 +104,55 @@ func (s *said) notKept() *participant.NotKeptError {
 	return lost
 }
 
-// compare holds a track as recorded against what was said: all that is acked is there, and all that is there was said.
-func (s *said) compare(recorder string, part map[place]recording.Item, acked int64, p *promise) {
+// compare holds a track as recorded against what was said: all that is acked is there, in one recording or another, but for what was said after somebody
+// had stopped one; and all that is there was said.
+func (s *said) compare(recorder string, parts map[string]map[place]recording.Item, told *clips, log audioLog, p *promise) {
 	var w wrong
-	missing := int64(0)
-	for seq := int64(0); seq < s.seqs; seq++ {
-		it, there := part[place{s.track, 0, uint32(seq)}]
-		silent := s.silent.Contains(uint32(seq))
-		switch {
-		case !there || it.Kind == recording.Lost:
-			missing++
-			if seq <= acked {
-				w.add(fmt.Sprintf("were acked (up to %d) and are not recorded", acked), uint32(seq))
+	missing, stopped, acked := int64(0), false, s.acked()
+	for seq := range s.seqs {
+		at, there := place{s.track, 0, uint32(seq)}, false
+		for id, part := range parts {
+			it, recorded := part[at]
+			there = there || recorded && it.Kind != recording.Lost
+			if one, _ := told.of(id, s.track); recorded && one.from == 0 { // of a clip the log tells, see checkGaps: what is the first copy there may be no true one
+				s.true(it, uint32(seq), &w)
 			}
-		case silent && it.Kind != recording.Silent:
-			w.add("were said as silence and are recorded as sound", uint32(seq))
-		case !silent && it.Kind == recording.Silent:
-			w.add("were said as sound and are recorded as silence", uint32(seq))
-		case it.Kind == recording.Present && !bytes.Equal(it.Payload, sound(s.key, uint32(seq))):
-			w.add("are recorded with other bytes than were said", uint32(seq))
+		}
+		switch {
+		case there:
+			continue
+		case len(log[at]) > 0 && told.lets(s.track, log[at][0].position):
+			stopped = true
+		case seq <= acked:
+			w.add(fmt.Sprintf("were acked (up to %d) and are not recorded", acked), uint32(seq))
+		}
+		missing++
+	}
+	for _, part := range parts {
+		for at, it := range part {
+			if int64(at.seq) >= s.seqs && it.Kind != recording.Lost {
+				w.add("are recorded and were never said", at.seq)
+			}
 		}
 	}
-	for at, it := range part {
-		if int64(at.seq) >= s.seqs && it.Kind != recording.Lost {
-			w.add("are recorded and were never said", at.seq)
-		}
-	}
-	if told := s.notKept(); told != nil && told.Missing != missing {
+	if told := s.notKept(); told != nil && told.Missing != missing && !stopped {
 		p.breaks("%s: track %s of %s: its speaker was told that %d seqs are not kept, the recording lacks %d", recorder, s.track, s.speaker, told.Missing, missing)
 	}
 	w.tell(fmt.Sprintf("%s: track %s of %s", recorder, s.track, s.speaker), p)
 }
 
-// checkGaps holds every manifest against the log: what the log has up to the track's closing is present or silent, all else up to the epoch's
-// end is a gap, and nothing is both or neither.
-func (r *run) checkGaps(histories map[string]*history, first map[place]copyOf, archives []*archive, p *promise) {
-	through := map[string]uint64{}
-	for _, h := range histories {
-		for _, e := range h.events {
-			if f, ok := e.Fact.(room.TrackClosed); ok && through[f.Track] == 0 {
-				through[f.Track] = f.Through
-			}
-		}
+// true holds one seq as recorded against what was said.
+func (s *said) true(it recording.Item, seq uint32, w *wrong) {
+	silent := s.silent.Contains(seq)
+	switch {
+	case it.Kind == recording.Lost:
+	case silent && it.Kind != recording.Silent:
+		w.add("were said as silence and are recorded as sound", seq)
+	case !silent && it.Kind == recording.Silent:
+		w.add("were said as sound and are recorded as silence", seq)
+	case it.Kind == recording.Present && !bytes.Equal(it.Payload, sound(s.key, seq)):
+		w.add("are recorded with other bytes than were said", seq)
 	}
-	var seqs, missing, tracks int64
-	for _, a := range archives {
-		for id, m := range a.manifests {
-			for i := range m.Tracks {
-				t := &m.Tracks[i]
-				tracks++
-				missing += t.Missing()
-				seqs += gapsOf(a.recorder+": "+id, t, through[t.Track], first, a.segments[id+" "+t.Track], p)
-			}
-		}
-	}
-	p.saw("%d tracks in %d recorders, %d seqs, %d of them in gaps", tracks, len(archives), seqs, missing)
-}
-
-// gapsOf looks at one track of a manifest and gives the number of its seqs.
-func gapsOf(where string, t *recording.Track, through uint64, first map[place]copyOf, part map[place]recording.Item, p *promise) (seqs int64) {
-	if through == 0 {
-		p.breaks("%s has track %s closed, and the log has no closing fact of it", where, t.Track)
-	}
-	end := map[uint8]uint32{}
-	var w wrong
-	defer func() { w.tell(fmt.Sprintf("%s: track %s (closed at %d)", where, t.Track, through), p) }()
-	for _, e := range t.Epochs {
-		end[e.Epoch] = e.Last
-		var gap, silent frame.Ranges
-		for _, g := range t.Gaps {
-			if g.Epoch == e.Epoch {
-				gap.Add(g.From, g.To)
-			}
-		}
-		for _, s := range t.Silence {
-			if s.Epoch == e.Epoch {
-				silent.Add(s.From, s.To)
-			}
-		}
-		for seq := uint64(e.First); seq <= uint64(e.Last); seq++ {
-			seqs++
-			at := place{t.Track, e.Epoch, uint32(seq)}
-			logged, there := first[at]
-			there = there && logged.position <= through
-			it, recorded := part[at]
-			switch {
-			case there && gap.Contains(at.seq):
-				w.add("are in the log and in a gap", at.seq)
-			case !there && !gap.Contains(at.seq):
-				w.add("are not in the log and in no gap", at.seq)
-			case there && logged.payload == nil && !silent.Contains(at.seq):
-				w.add("are silence in the log and not in the manifest", at.seq)
-			case there && logged.payload != nil && silent.Contains(at.seq):
-				w.add("are silence in the manifest and not in the log", at.seq)
-			case there && (!recorded || it.Kind == recording.Lost):
-				w.add("are in the log and in no segment", at.seq)
-			}
-		}
-	}
-	for at, logged := range first {
-		if at.track != t.Track || logged.position > through {
-			continue
-		}
-		if last, ok := end[at.epoch]; !ok || at.seq > last {
-			w.add("are in the log behind the track's end in the manifest", at.seq)
-		}
-	}
-	return seqs
 }
 
 // checkSame compares the stores file by file and has the binary verify each recording.

@@ -82,7 +82,7 @@ func usual(t *testing.T, out *bytes.Buffer) config {
 			os.RemoveAll(dir)
 		}
 	})
-	return config{Seed: 1, Seconds: 60, Speakers: 4, Listeners: 6, Rewinders: 2, Visitors: 2, Dir: dir, Programs: product, Out: out}
+	return config{Seed: 1, Seconds: 60, Speakers: 4, Listeners: 6, Rewinders: 2, Visitors: 2, Moderator: true, Dir: dir, Programs: product, Out: out}
 }
 
 // A minute of faults breaks no promise. The seed is fixed; check:long takes others.
@@ -117,7 +117,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 			for seed := uint64(1); seed <= seeds; seed++ {
 				var out bytes.Buffer
 				cfg := usual(t, &out)
-				cfg.Seed, cfg.Seconds, cfg.Visitors, cfg.Listeners = seed, bug.seconds, bug.visitors, 3
+				cfg.Seed, cfg.Seconds, cfg.Visitors, cfg.Listeners, cfg.Moderator = seed, bug.seconds, bug.visitors, 3, false
 				cfg.Faults, cfg.Programs, cfg.Env = strings.Split(bug.faults, ","), planted, []string{"AIRLOOM_PLANT=" + string(bug.plant)}
 				err := check(context.Background(), cfg)
 				switch {

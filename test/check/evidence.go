@@ -26,16 +26,17 @@ var defaults = room.Settings{Keep: room.KeepRecord, Speak: room.SpeakGranted}
 type history struct {
 	events []*room.Event
 	state  *room.State
+	clips  *clips
 }
 
 // history reads a room's events from the first on: no snapshot and no service is believed.
 func (r *run) history(ctx context.Context, admin *bus.Bus, name string) (*history, error) {
 	log := eventlog.New(admin, region, "check", defaults, slog.New(slog.DiscardHandler))
-	h := &history{state: log.NewState(name)}
+	h := &history{state: log.NewState(name), clips: newClips()}
 	h.state.KeepOver = true
 	err := log.Events(ctx, name, 0, func(e *room.Event) error {
 		h.events = append(h.events, e)
-		h.state.Apply(e)
+		h.clips.apply(e, h.state, h.state.Apply)
 		return nil
 	})
 	if err != nil {
@@ -63,14 +64,26 @@ type place struct {
 	seq   uint32
 }
 
-// copyOf is what the log has first for a place: a frame's bytes, nil for silence.
+// copyOf is what the log has for a place at a position: a frame's bytes, nil for silence.
 type copyOf struct {
 	position uint64
 	payload  []byte
 }
 
-// readLog gives the first copy of everything in the audio log.
-func readLog(ctx context.Context, admin *bus.Bus) (first map[place]copyOf, packs int, err error) {
+// audioLog is every copy of everything in the audio log, in the order of positions.
+type audioLog map[place][]copyOf
+
+// first gives the copy that counts for a clip.
+func (l audioLog) first(at place, within clip) (copyOf, bool) {
+	for _, one := range l[at] {
+		if within.holds(one.position) {
+			return one, true
+		}
+	}
+	return copyOf{}, false
+}
+
+func readLog(ctx context.Context, admin *bus.Bus) (log audioLog, packs int, err error) {
 	stream, err := admin.JetStream().Stream(ctx, subject.LogStream(region))
 	if err != nil {
 		return nil, 0, fmt.Errorf("open the audio log: %w", err)
@@ -79,9 +92,9 @@ func readLog(ctx context.Context, admin *bus.Bus) (first map[place]copyOf, packs
 	if err != nil {
 		return nil, 0, fmt.Errorf("ask for the audio log's end: %w", err)
 	}
-	first = map[place]copyOf{}
+	log = audioLog{}
 	if info.State.Msgs == 0 {
-		return first, 0, nil
+		return log, 0, nil
 	}
 	consumer, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverAllPolicy})
 	if err != nil {
@@ -104,7 +117,7 @@ func readLog(ctx context.Context, admin *bus.Bus) (first map[place]copyOf, packs
 		for position++; position < meta.Sequence.Stream; position++ { // the replica that is read may be the damaged one
 			lost, err := getAnywhere(ctx, stream, position)
 			if err == nil {
-				err = firstCopies(first, lost.Subject, lost.Data, position)
+				err = log.add(lost.Subject, lost.Data, position)
 			}
 			if err != nil {
 				return nil, 0, fmt.Errorf("read what one replica of the audio log skips: %w", err)
@@ -112,11 +125,11 @@ func readLog(ctx context.Context, admin *bus.Bus) (first map[place]copyOf, packs
 			packs++
 		}
 		packs++
-		if err := firstCopies(first, m.Subject(), m.Data(), position); err != nil {
+		if err := log.add(m.Subject(), m.Data(), position); err != nil {
 			return nil, 0, err
 		}
 	}
-	return first, packs, nil
+	return log, packs, nil
 }
 
 // getAnywhere asks for one message until the replica that answers has it.
@@ -130,7 +143,7 @@ func getAnywhere(ctx context.Context, stream jetstream.Stream, position uint64) 
 	return m, err
 }
 
-func firstCopies(first map[place]copyOf, on string, data []byte, position uint64) error {
+func (l audioLog) add(on string, data []byte, position uint64) error {
 	track := subject.Parse(on).Track
 	var p frame.Packet
 	for len(data) > 0 {
@@ -141,21 +154,17 @@ func firstCopies(first map[place]copyOf, on string, data []byte, position uint64
 		data = rest
 		if p.Kind == frame.Silence {
 			for seq := uint64(p.Seq); seq <= uint64(p.Last()); seq++ {
-				put(first, place{track, p.Epoch, uint32(seq)}, copyOf{position: position})
+				at := place{track, p.Epoch, uint32(seq)}
+				l[at] = append(l[at], copyOf{position: position})
 			}
 			continue
 		}
 		for f := range p.Frames {
-			put(first, place{track, p.Epoch, f.Seq}, copyOf{position, append([]byte(nil), f.Payload...)})
+			at := place{track, p.Epoch, f.Seq}
+			l[at] = append(l[at], copyOf{position, append([]byte{}, f.Payload...)})
 		}
 	}
 	return nil
-}
-
-func put(first map[place]copyOf, at place, c copyOf) {
-	if _, there := first[at]; !there {
-		first[at] = c
-	}
 }
 
 // archive is what a recorder has stored.
@@ -216,11 +225,12 @@ func (a *archive) readTrack(id, track string, p *promise) {
 }
 
 // holding gives what the archive has of a track, by recording.
-func (a *archive) holding(track string) (parts []map[place]recording.Item) {
+func (a *archive) holding(track string) map[string]map[place]recording.Item {
+	parts := map[string]map[place]recording.Item{}
 	for id, m := range a.manifests {
 		for i := range m.Tracks {
 			if m.Tracks[i].Track == track {
-				parts = append(parts, a.segments[id+" "+track])
+				parts[id] = a.segments[id+" "+track]
 			}
 		}
 	}

@@ -22,7 +22,7 @@ const (
 	promiseGaps    = "the gap map is exact"
 	promiseRosters = "rosters are true, each who joined left once"
 	promiseSame    = "recorders store the same bytes, and verify says so"
-	promiseQuiet   = "no panic and no alarm that no fault explains"
+	promiseQuiet   = "no panic and no alarm"
 )
 
 // heal waits until the cluster is whole again. The faults have been undone one by one.
@@ -81,7 +81,7 @@ func (r *run) examine(ctx context.Context, found *findings, goHome func() error)
 	if err != nil {
 		return err
 	}
-	first, packs, err := readLog(ctx, admin)
+	log, packs, err := readLog(ctx, admin)
 	if err != nil {
 		return err
 	}
@@ -89,11 +89,12 @@ func (r *run) examine(ctx context.Context, found *findings, goHome func() error)
 	for _, s := range r.cluster.recorder {
 		archives = append(archives, readArchive(s.name, s.blob, same))
 	}
-	r.checkAcked(archives, acked)
+	r.checkAcked(histories, log, archives, acked)
 	r.checkHealed(healed)
-	r.checkRewinds(first, rewound)
-	r.checkGaps(histories, first, archives, gaps)
+	r.checkRewinds(log, rewound)
+	r.checkGaps(histories, log, archives, gaps)
 	gaps.numbers += fmt.Sprintf(", %d packs in the log", packs)
+	r.checkModerated(histories, gaps)
 	r.checkSame(ctx, archives, same)
 	return nil
 }

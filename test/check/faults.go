@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -66,7 +68,11 @@ func (r *run) suffer(ctx context.Context, s *schedule) error {
 	return errors.Join(append(errs, ctx.Err())...)
 }
 
+// inflict does one fault and undoes it. Its processes are held meanwhile: where the fault before it took longer than planned (a process may take its
+// time to end), this one waits.
 func (r *run) inflict(ctx context.Context, f fault) error {
+	defer r.cluster.hold(f.on)()
+	defer r.begun(f.kind.name)()
 	r.note("%s %v for %.2fs", f.kind.name, f.on, f.lasts.Seconds())
 	began := time.Now()
 	err := f.kind.do(ctx, r.cluster, f)
@@ -74,6 +80,28 @@ func (r *run) inflict(ctx context.Context, f fault) error {
 	err = errors.Join(err, f.kind.undo(context.WithoutCancel(ctx), r.cluster, f))
 	r.note("%s %v is over", f.kind.name, f.on)
 	return err
+}
+
+// hold waits until no other fault holds any of these and keeps others from them until release is called. Whoever holds several takes them in one
+// order. What is no process ("echo") is held by the plan alone.
+func (c *cluster) hold(names []string) (release func()) {
+	names = slices.Clone(names)
+	slices.Sort(names)
+	var held []*process
+	for _, p := range c.all {
+		if _, ours := slices.BinarySearch(names, p.name); ours {
+			held = append(held, p)
+		}
+	}
+	slices.SortFunc(held, func(a, b *process) int { return strings.Compare(a.name, b.name) })
+	for _, p := range held {
+		p.fault.Lock()
+	}
+	return func() {
+		for _, p := range held {
+			p.fault.Unlock()
+		}
+	}
 }
 
 // each does something to every process that the fault holds.

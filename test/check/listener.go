@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"time"
 
 	"airloom/internal/participant"
 )
@@ -16,12 +17,11 @@ type listener struct {
 	room string
 	dice *rand.Rand
 
-	mu       sync.Mutex
-	heard    int
-	sessions int
-	vanish   int
-	wrong    []string // what broke the promise of order
-	stays    *participant.Participant
+	mu    sync.Mutex
+	heard int
+	past  []stay   // its sessions, once they are over
+	wrong []string // what broke the promise of order
+	stays *participant.Participant
 }
 
 type numbered struct {
@@ -32,16 +32,14 @@ type numbered struct {
 // listen goes on until calm; who is there then stays until stop is closed.
 func (l *listener) listen(ctx context.Context, stop <-chan struct{}) error {
 	for {
-		last := map[numbered]int64{}
+		last, mark := map[numbered]int64{}, &arrival{at: time.Now()}
 		p, err := l.run.join(ctx, participant.Config{Room: l.room, Listen: true, Hear: func(in *participant.Incoming, h participant.Heard) {
 			l.hear(last, in, h)
-		}}, l.name)
+		}, Notice: mark.notice}, l.name)
 		if err != nil {
 			return fmt.Errorf("%s: %w", l.name, err)
 		}
-		l.mu.Lock()
-		l.sessions++
-		l.mu.Unlock()
+		mark.edge = p.Session().Edge
 		select {
 		case <-l.run.after(l.dice, 4, 20):
 		case <-p.Done():
@@ -49,6 +47,7 @@ func (l *listener) listen(ctx context.Context, stop <-chan struct{}) error {
 		case <-l.run.calm:
 		}
 		if l.run.isCalm() && p.Err() == nil {
+			defer l.keep(p, mark)
 			return l.stay(ctx, p, stop)
 		}
 		if ctx.Err() != nil {
@@ -56,15 +55,14 @@ func (l *listener) listen(ctx context.Context, stop <-chan struct{}) error {
 			return ctx.Err()
 		}
 		if l.dice.IntN(4) == 0 {
-			l.mu.Lock()
-			l.vanish++
-			l.mu.Unlock()
-			p.Close()
+			p.Close() // without a word
+			l.keep(p, mark)
 			continue
 		}
 		leaving, cancel := context.WithTimeout(ctx, l.run.patience)
 		_ = p.Leave(leaving) // in a fault the edge ends the session by itself
 		cancel()
+		l.keep(p, mark)
 	}
 }
 

@@ -1,5 +1,5 @@
 // Command check runs airloom as real processes under faults that a seed chooses, heals everything, waits for quiet and holds what is left against
-// what docs/guarantees.md promises: what was acked is recorded, nothing is heard twice, the gap map is exact, rosters are true, recorders agree.
+// what docs/guarantees.md says of it: what was acked is recorded, nothing is heard twice, the gap map is exact, rosters are true, recorders agree.
 //
 //	go run ./test/check -seed 7 -seconds 60
 //
@@ -44,6 +44,7 @@ func command(ctx context.Context, args []string) error {
 	flags.IntVar(&cfg.Listeners, "listeners", 6, "how many listen live")
 	flags.IntVar(&cfg.Rewinders, "rewinders", 2, "how many listen to the past")
 	flags.IntVar(&cfg.Visitors, "visitors", 2, "how many come early and vanish, to be ended 30 s later")
+	flags.BoolVar(&cfg.Moderator, "moderator", true, "whether somebody starts and stops recordings in the "+moderated+" while people speak")
 	runs := flags.Int("runs", 1, "how many seeds in a row, from -seed on")
 	faults := flags.String("faults", "", "only these kinds of faults, with commas; \"none\" for none (default: all)")
 	bin := flags.String("bin", "bin/airloom", "the airloom to be checked")
@@ -168,6 +169,9 @@ func (c config) print() {
 // again is the command that runs the same seed once more.
 func (c config) again() string {
 	cmd := fmt.Sprintf("./task check --seed %d --seconds %d --speakers %d --listeners %d --rewinders %d --visitors %d", c.Seed, c.Seconds, c.Speakers, c.Listeners, c.Rewinders, c.Visitors)
+	if !c.Moderator {
+		cmd += " --moderator=false"
+	}
 	if len(c.Faults) > 0 {
 		cmd += " --faults " + strings.Join(c.Faults, ",")
 	}

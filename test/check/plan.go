@@ -14,7 +14,7 @@ type fault struct {
 	kind   *kind
 	at     time.Duration
 	lasts  time.Duration
-	on     []string // the processes it holds; no two faults hold the same one at a time
+	on     []string // the processes it holds; no two faults are planned to hold the same one at a time
 	amount int      // of what the kind says
 }
 

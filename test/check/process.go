@@ -12,7 +12,7 @@ import (
 )
 
 // process is one program of the run, which faults kill, freeze and start again. It keeps its name, arguments, folder and log through all of
-// that. Any goroutine may use it; a fault holds it alone (see plan).
+// that. Any goroutine may use it; a fault holds it alone (see cluster.hold).
 type process struct {
 	name string
 	path string
@@ -20,6 +20,8 @@ type process struct {
 	env  []string
 	log  string // file that stdout and stderr are appended to
 	died func(name, how string)
+
+	fault sync.Mutex // held by the fault that it suffers; taken before mu
 
 	mu       sync.Mutex
 	cmd      *exec.Cmd

@@ -36,7 +36,6 @@ func (w *rewinder) rewind(ctx context.Context) error {
 		t := newTape(w.name, w.room, from, 1+w.dice.IntN(8))
 		w.keep(t)
 		listening, cancel := context.WithTimeout(ctx, time.Duration(4000+w.dice.IntN(12000))*time.Millisecond)
-		t.echoed = w.run.echoes
 		calm := context.AfterFunc(w.run.restless, cancel)
 		err := w.socket(listening, t, func() bool { return false })
 		calm()
@@ -48,20 +47,46 @@ func (w *rewinder) rewind(ctx context.Context) error {
 	return nil
 }
 
-// calmly plays the past with nothing in its way: from there to live and two seconds on, every seq is heard or told to be missing.
+// calmly plays the past with nothing in its way: from there to live and two seconds on, every seq is heard or told to be missing. Behind the seam each
+// track of the room that goes on is heard live.
 func (w *rewinder) calmly(ctx context.Context, from string, rate int) error {
 	t := newTape(w.name, w.room, from, rate)
 	t.strict = true
 	w.keep(t)
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	if err := w.socket(ctx, t, func() bool { return !t.liveAt.IsZero() && time.Since(t.liveAt) > 2*time.Second }); err != nil {
+	var deaf []string
+	enough := func() bool {
+		since := time.Since(t.liveAt)
+		if t.liveAt.IsZero() || since < 2*time.Second {
+			return false
+		}
+		deaf = t.deaf(w.run.goOn(w.room, t.liveAt))
+		return len(deaf) == 0 || since > liveWithin
+	}
+	if err := w.socket(ctx, t, enough); err != nil {
 		return fmt.Errorf("%s, from %s at rate %d: %w", w.name, from, rate, err)
 	}
 	if t.liveAt.IsZero() {
 		return fmt.Errorf("%s, from %s at rate %d: did not come to the live edge within a minute", w.name, from, rate)
 	}
+	for _, track := range deaf {
+		t.complain("nothing live of track %s, which goes on, came within %v after live had begun", track, t.ended.Sub(t.liveAt).Round(time.Second))
+	}
 	return nil
+}
+
+// liveWithin is when a track that goes on must have been heard live; its speaker may be on the way back from a fault.
+const liveWithin = 20 * time.Second
+
+// goOn are the tracks of a room that had begun by then and are spoken: without end, until all who rewind are live.
+func (r *run) goOn(room string, begun time.Time) (tracks []string) {
+	for id, one := range r.tracks() {
+		if one.room == room && one.began.Before(begun) && !one.spoken.Load() {
+			tracks = append(tracks, id)
+		}
+	}
+	return tracks
 }
 
 func (w *rewinder) keep(t *tape) {

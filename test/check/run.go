@@ -7,7 +7,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"path/filepath"
-	"slices"
 	"sync"
 	"time"
 
@@ -25,6 +24,7 @@ type config struct {
 	Listeners int
 	Rewinders int
 	Visitors  int      // come early and vanish without a word
+	Moderator bool     // starts and stops recordings in one room
 	Dir       string   // for data and logs
 	Faults    []string // kinds; none: all
 	Env       []string // for the services
@@ -46,10 +46,11 @@ type run struct {
 	speakers  []*speaker
 	listeners []*listener
 	rewinders []*rewinder
-	echoes    bool // some fault says live packets again
+	moderator *moderator // nil: none
 
 	mu       sync.Mutex
 	timeline []string
+	spans    []span // what faults held when
 }
 
 // note writes a line of the timeline.
@@ -128,7 +129,7 @@ func (r *run) live(ctx context.Context, schedule *schedule) (*findings, error) {
 	defer rest()
 	r.restless = restless
 	hush, leave := make(chan struct{}), make(chan struct{})
-	var speaking errgroup.Group
+	var speaking, moderating errgroup.Group
 	for i := range r.cfg.Speakers {
 		name := fmt.Sprintf("speaker%d", i+1)
 		s := &speaker{run: r, name: name, room: roomOf(i), dice: dice(r.cfg.Seed, name)}
@@ -141,7 +142,6 @@ func (r *run) live(ctx context.Context, schedule *schedule) (*findings, error) {
 		r.listeners = append(r.listeners, l)
 		people.Go(func() error { return l.listen(peopleCtx, leave) })
 	}
-	r.echoes = slices.ContainsFunc(schedule.faults, func(f fault) bool { return f.kind.name == "echo" })
 	for i := range r.cfg.Rewinders {
 		name := fmt.Sprintf("rewinder%d", i+1)
 		w := &rewinder{run: r, name: name, room: roomOf(i), dice: dice(r.cfg.Seed, name)}
@@ -151,6 +151,10 @@ func (r *run) live(ctx context.Context, schedule *schedule) (*findings, error) {
 	for i := range r.cfg.Visitors {
 		name := fmt.Sprintf("visitor%d", i+1)
 		people.Go(func() error { return r.visit(peopleCtx, name, roomOf(i)) })
+	}
+	if r.cfg.Moderator {
+		r.moderator = &moderator{run: r, name: "moderator", dice: dice(r.cfg.Seed, "moderator")}
+		moderating.Go(func() error { return r.moderator.moderate(peopleCtx) })
 	}
 	var once sync.Once
 	goHome := func() { once.Do(func() { close(leave) }) }
@@ -169,8 +173,13 @@ func (r *run) live(ctx context.Context, schedule *schedule) (*findings, error) {
 		err = r.rewindCalmly(ctx)
 	}
 	close(hush)
-	if spoken := speaking.Wait(); err == nil {
-		err = spoken
+	for _, work := range []*errgroup.Group{&speaking, &moderating} {
+		if done := work.Wait(); err == nil {
+			err = done
+		}
+	}
+	if err == nil && r.moderator != nil {
+		err = r.moderator.settle(ctx)
 	}
 	if err != nil {
 		return found, err

@@ -23,6 +23,7 @@ type said struct {
 	seqs    int64        // given to the participant
 	out     *participant.Speaker
 	began   time.Time
+	spoken  atomic.Bool  // nothing more is sent
 	over    atomic.Int64 // when its speaker was done with it, ns since 1970; 0: not yet
 	ended   bool         // End went well: all is acked
 	err     error        // why the track was over before its speaker wished it
@@ -49,7 +50,6 @@ type speaker struct {
 
 	mu     sync.Mutex
 	tracks []*said
-	vanish int // sessions left without a word
 }
 
 // speak goes on until calm is closed, after which it neither leaves nor begins anything, and ends when stop is closed.
@@ -90,10 +90,7 @@ func (s *speaker) session(ctx context.Context, p *participant.Participant, stop 
 	case <-s.run.calm: // stay as things are
 	default:
 		if s.dice.IntN(4) == 0 {
-			s.mu.Lock()
-			s.vanish++
-			s.mu.Unlock()
-			p.Close()
+			p.Close() // without a word
 			return true, nil
 		}
 	}
@@ -129,6 +126,7 @@ func (s *speaker) track(ctx context.Context, p *participant.Participant, out *pa
 		}
 		s.say(ctx, one, out, &silence)
 	}
+	one.spoken.Store(true)
 	if one.err == nil {
 		ending, cancel := context.WithTimeout(ctx, s.run.patience)
 		err := out.End(ending)

@@ -14,10 +14,11 @@ type tape struct {
 	rate            int
 	strict          bool // nothing was in its way: live sound has no holes either
 	began, liveAt   time.Time
+	ended           time.Time
 	lanes           map[numbered]*lane
 	heard, past     int
 	wrong           []string
-	echoed          bool // somebody said live packets again meanwhile
+	again           []string // live packets that came again or late: wrong, where nobody said them again
 	holes           []hole
 }
 
@@ -33,6 +34,7 @@ type hole struct {
 // lane is one epoch of one track on a tape.
 type lane struct {
 	begun      bool
+	live       bool  // a live packet came after the edge had said that live begins
 	next       int64 // seq after the newest
 	told, have frame.Ranges
 	key        uint64
@@ -51,14 +53,29 @@ func (t *tape) lane(at numbered) *lane {
 	return l
 }
 
-func (t *tape) complain(format string, args ...any) {
-	if len(t.wrong) < 10 {
-		t.wrong = append(t.wrong, fmt.Sprintf("%s (from %s, rate %d): ", t.who, t.from, t.rate)+fmt.Sprintf(format, args...))
+func (t *tape) complain(format string, args ...any) { t.add(&t.wrong, format, args...) }
+
+// add keeps the first few.
+func (t *tape) add(to *[]string, format string, args ...any) {
+	if len(*to) < 10 {
+		*to = append(*to, fmt.Sprintf("%s (from %s, rate %d): ", t.who, t.from, t.rate)+fmt.Sprintf(format, args...))
 	}
+}
+
+// deaf gives those of these tracks of which no live packet has come since the edge said that live begins.
+func (t *tape) deaf(goOn []string) (tracks []string) {
+	for _, id := range goOn {
+		handle, _ := frame.ParseTrackID(id)
+		if l := t.lanes[numbered{handle, 0}]; l == nil || !l.live {
+			tracks = append(tracks, id)
+		}
+	}
+	return tracks
 }
 
 // end holds what was left out against what the edge said of it. Of what was left out in the last second of a socket the word may be lost with it.
 func (t *tape) end() {
+	t.ended = time.Now()
 	for _, h := range t.holes {
 		if !t.strict && time.Since(h.when) < time.Second {
 			continue
@@ -96,14 +113,15 @@ func (t *tape) packet(p *frame.Packet) {
 		l.begun = true // every track began after the room's log did
 	}
 	switch {
-	case l.begun && first < l.next && !past && t.echoed:
-		return // live packets come as core NATS delivers them, and somebody made it deliver this one twice
+	case l.begun && first < l.next && !past:
+		t.add(&t.again, "track %s epoch %d: live seqs %d to %d came after %d had come (before: %v)", frame.TrackID(p.Handle), p.Epoch, first, last, l.next-1, l.have.Contains(p.Seq))
+		return
 	case l.begun && first < l.next:
 		t.complain("track %s epoch %d: seqs %d to %d came after %d had come (%s)", frame.TrackID(p.Handle), p.Epoch, first, last, l.next-1, sort(past))
 	case l.begun && first > l.next && (past || t.strict):
 		t.holes = append(t.holes, hole{at, uint32(l.next), uint32(first - 1), time.Now(), past, !t.liveAt.IsZero()})
 	}
-	l.begun, l.next = true, max(l.next, last+1)
+	l.begun, l.next, l.live = true, max(l.next, last+1), l.live || !past && !t.liveAt.IsZero()
 	l.have.Add(p.Seq, p.Last())
 	for f := range p.Frames {
 		key, seq, err := heardSound(f.Payload)
@@ -127,8 +145,8 @@ func sort(past bool) string {
 }
 
 // checkRewinds gathers what the tapes have to complain of, and holds those that began in quiet against the log.
-func (r *run) checkRewinds(first map[place]copyOf, p *promise) {
-	heard, past, tapes := 0, 0, 0
+func (r *run) checkRewinds(log audioLog, p *promise) {
+	heard, past, tapes, plain := 0, 0, 0, 0
 	all := r.tracks()
 	for _, w := range r.rewinders {
 		for _, t := range w.tapes {
@@ -136,27 +154,33 @@ func (r *run) checkRewinds(first map[place]copyOf, p *promise) {
 			for _, what := range t.wrong {
 				p.breaks("%s", what)
 			}
+			if t.strict || !r.echoed(t.began, t.ended) { // else live packets come as core NATS delivers them, and somebody made it deliver some twice
+				plain++
+				for _, what := range t.again {
+					p.breaks("%s", what)
+				}
+			}
 			if t.strict {
-				t.complete(all, first, p)
+				t.complete(all, log, p)
 			}
 		}
 	}
 	if past == 0 && r.cfg.Rewinders > 0 {
 		p.breaks("nobody heard anything of the past")
 	}
-	p.saw("%d sockets, %d seqs of the past and %d live", tapes, past, heard-past)
+	p.saw("%d sockets, %d seqs of the past and %d live, on %d sockets nothing live may come twice", tapes, past, heard-past, plain)
 }
 
 // complete looks at the tracks that were over before the tape began: from their start on all that the log has was heard. And nothing that the log
 // had was told to be missing.
-func (t *tape) complete(all map[string]*said, first map[place]copyOf, p *promise) {
+func (t *tape) complete(all map[string]*said, log audioLog, p *promise) {
 	for at, l := range t.lanes {
 		track := frame.TrackID(at.handle)
 		one := all[track]
 		if one != nil && one.overAt().Before(t.began) {
 			var w wrong
 			for seq := int64(0); seq < one.seqs && t.from == "start"; seq++ {
-				if _, logged := first[place{track, at.epoch, uint32(seq)}]; logged && !l.have.Contains(uint32(seq)) {
+				if logged := len(log[place{track, at.epoch, uint32(seq)}]) > 0; logged && !l.have.Contains(uint32(seq)) {
 					w.add("are in the log and were not heard", uint32(seq))
 				}
 			}
@@ -165,7 +189,7 @@ func (t *tape) complete(all map[string]*said, first map[place]copyOf, p *promise
 	}
 	for _, one := range all {
 		handle, _ := frame.ParseTrackID(one.track)
-		_, logged := first[place{one.track, 0, 0}]
+		logged := len(log[place{one.track, 0, 0}]) > 0
 		if t.lanes[numbered{handle, 0}] == nil && logged && t.from == "start" && one.room == t.room && one.overAt().Before(t.began) {
 			p.breaks("%s (from %s): nothing of track %s was heard", t.who, t.from, one.track)
 		}
