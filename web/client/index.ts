@@ -14,3 +14,4 @@ export { type LinkStatus, type PublishOptions, Room, type RoomEvents } from './r
 export { Roster, type RosterChange } from './room/roster'
 export { missingFeatures } from './support'
 export type { Grants, Keep, ParticipantInfo, RoomInfo, Skipped, TrackInfo } from './wire/messages'
+export type { Unkept } from './worker/life'

@@ -7,7 +7,7 @@ import { rest, saveName, tokenFor } from './access'
 import { device } from './device'
 import { Past } from './past'
 import { Standing } from './standing'
-import { wordsFor } from './words'
+import { unkeptWords, wordsFor } from './words'
 
 export type Phase = 'lobby' | 'joining' | 'live' | 'over'
 
@@ -30,6 +30,8 @@ export class Stay {
   readonly speaking = signal<ReadonlySet<string>>(new Set())
   readonly log = signal<'away' | 'ok'>('ok')
   readonly error = signal<unknown>(undefined)
+  /** That some of what was said is not kept, until it was read. */
+  readonly unkept = signal('')
   /** A word on something that just happened, for a moment. */
   readonly note = signal('')
   readonly source = signal<AudioSource | undefined>(undefined)
@@ -44,6 +46,8 @@ export class Stay {
   #noteTimer: ReturnType<typeof setTimeout> | undefined
   #offSource: (() => void) | undefined
   #left = false
+  #missingMs = 0
+  #missingAtMost = false
 
   constructor(readonly name: string) {}
 
@@ -193,6 +197,7 @@ export class Stay {
     })
     room.on('room', (info) => (this.info.value = info))
     room.on('log', (log) => (this.log.value = log))
+    room.on('unkept', ({ missingMs, atMost }) => this.#lost(missingMs, atMost))
     room.on('roster', () => this.#fold(room.participants, room.session))
     room.on('speaking', () => this.#foldSpeaking(room))
     room.on('notice', (error) => console.warn(`airloom: ${error.code}: ${error.message}`))
@@ -209,6 +214,14 @@ export class Stay {
       this.soundBlocked.value = room.output ? !room.output.running : false
       this.#fold(room.participants, room.session)
     })
+  }
+
+  /** It adds up until it was read. */
+  #lost(missingMs: number, atMost: boolean): void {
+    const more = this.unkept.value !== ''
+    this.#missingMs = missingMs + (more ? this.#missingMs : 0)
+    this.#missingAtMost = atMost || (more && this.#missingAtMost)
+    this.unkept.value = unkeptWords(this.#missingMs, this.#missingAtMost)
   }
 
   #closed(error: AirloomError | undefined): void {

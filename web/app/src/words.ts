@@ -118,6 +118,14 @@ export function listenTaken(by: string): string {
 /** `rights`: speak, listen, or both. */
 export const rightsGiven = (rights: string[]): string => `You may ${rights.join(' and ')} in this room now`
 
+/** That some of what was said is in no recording, nor will be. */
+export function unkeptWords(missingMs: number, atMost: boolean): string {
+  const seconds = Math.ceil(missingMs / 1_000)
+  const sound = seconds < 100 ? `${seconds} s` : `${Math.round(seconds / 60)} minutes`
+  if (atMost) return `Up to ${sound} of what you said may not be kept: the connection or the server was lost before it was safe.`
+  return `Not kept: ${sound} of what you said. It was lost on the way before it was safe.`
+}
+
 /** What becomes of what is said: a recording that somebody started in a room kept for rewind is one, too. */
 export const fateOf = ({ keep, recording }: Pick<RoomInfo, 'keep' | 'recording'>): Keep => (recording ? 'record' : keep)
 

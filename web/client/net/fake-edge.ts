@@ -33,6 +33,8 @@ export class FakeEdge {
   /** Sessions end with their sockets: nothing can be resumed. */
   forgetful = false
   acked: Record<string, number> = {}
+  /** Tracks that have ended by the next hello: its welcome says so. */
+  over: string[] = []
   keep: Keep = 'record'
   /** What welcomes grant; who may not speak has no tracks any more. */
   grants: Grants = { listen: true, speak: true, record: false, moderate: false }
@@ -116,6 +118,7 @@ export class FakeEdge {
     const resumed = message.resume !== undefined && !this.forgetful
     if (!resumed) this.#session++
     if (!resumed || !this.grants.speak) this.#tracks = []
+    this.#tracks = this.#tracks.filter(({ track }) => !this.over.includes(track))
     const tracks = this.#tracks.map((t) => ({ ...t, acked: this.acked[t.track] ?? -1 }))
     const room = { room: message.room, keep: this.keep, capacity: 0, closed: false, recording: '', speak: 'granted' }
     socket.send({
@@ -135,6 +138,7 @@ export class FakeEdge {
       room,
       roster: { type: 'roster', position: 1, full: true, participants: [], gone: [] },
       tracks,
+      over: this.over,
     })
   }
 }

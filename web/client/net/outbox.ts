@@ -55,7 +55,7 @@ export class Outbox {
 
   constructor(
     readonly track: TrackShape,
-    readonly keepMs = 60_000,
+    readonly keepMs = 120_000,
   ) {}
 
   /** Highest seq acked without a hole before it, −1 for none. */

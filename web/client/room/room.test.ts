@@ -72,3 +72,13 @@ test('a publication whose track was ended: a typed error, the microphone let go,
   expect(told).toEqual(['speak_taken', 'ended, microphone closed'])
   expect([publication.ended, asked]).toEqual([true, ['publish']])
 })
+
+test('what is lost of a track that has ended is told, also long after its end', async () => {
+  const told: unknown[] = []
+  room.on('unkept', (unkept) => told.push(unkept))
+  const publication = await room.publish(microphone() as unknown as AudioSource)
+  await publication.end()
+  const unkept = { track: 'aaaaaai', missingMs: 40, ofMs: 200, atMost: false }
+  room.told({ type: 'unkept', unkept })
+  expect(told).toEqual([unkept])
+})

@@ -9,6 +9,7 @@ import { placeOf } from '../past/from'
 import type { LinkState } from '../net/link'
 import type { EdgeMessage, Grants, ParticipantInfo, RoomInfo, Skipped, TrackInfo, Welcome } from '../wire/messages'
 import { maySpeak } from '../wire/rights'
+import type { Unkept } from '../worker/life'
 import type { WorkerPort } from '../worker/port'
 import type { FromWorker } from '../worker/protocol'
 import { LIVE, type PlaybackWindow, type RewindOptions, type RoomPlayback, playbackOf } from './playback'
@@ -36,6 +37,8 @@ export interface RoomEvents {
   grants: { grants: Grants; by: string }
   /** `away`: live goes on, nothing is being kept at the moment. */
   log: 'away' | 'ok'
+  /** Of a track this participant has ended, or lost with its session, so much is in no recording, nor will be. May come long after the end. */
+  unkept: Unkept
   /** Where the sound is: each change, and twice a second while it is not live. */
   playback: RoomPlayback
   /** Seqs that will not be heard: this listener was too slow, or the log does not have them. */
@@ -225,6 +228,8 @@ export class Room extends Emitter<RoomEvents> {
         this.#publications.delete(message.publication)
         return publication?.isOver(new AirloomError(message.error.code, message.error.message))
       }
+      case 'unkept':
+        return this.emit('unkept', message.unkept)
       case 'closed': {
         this.#players.stopAll()
         this.output?.context.removeEventListener('statechange', this.#tellAudible)

@@ -112,6 +112,8 @@ export interface Welcome {
   room: RoomInfo
   roster: Roster
   tracks?: OwnTrack[] | null
+  /** Tracks that the hello named and that have ended: a `closed` follows for each. */
+  over?: string[] | null
 }
 
 /** From when to when the room's sound can be heard again (RFC 3339); null while nothing is kept. */
@@ -165,6 +167,7 @@ export type EdgeMessage =
   | { type: 'pong'; re: number; t: number; unix_us: number }
   | { type: 'ack'; track: string; epoch: number; seq: number }
   | { type: 'resend'; track: string; epoch: number; from: number }
+  | { type: 'closed'; track: string; epoch: number; acked: number; kept: number }
   | { type: 'log'; state: 'away' | 'ok' }
   | { type: 'room'; room: RoomInfo }
   | { type: 'grants'; grants: Grants; by?: string }

@@ -6,6 +6,7 @@ import type { ReceiverStats } from '../audio/receiver'
 import type { LinkState, Place } from '../net/link'
 import type { EdgeMessage, Welcome } from '../wire/messages'
 import type { PlaybackReport } from '../past/playback'
+import type { Unkept } from './life'
 import type { PublishConfig, PublisherStats } from './publisher'
 
 export type SourceInput =
@@ -69,5 +70,7 @@ export type FromWorker =
   | { type: 'publish.failed'; publication: number; error: { code: string; message: string } }
   /** The track has ended, and not by this side's wish. */
   | { type: 'publish.over'; publication: number; error: { code: string; message: string } }
+  /** Of a track that has ended some is in no recording, nor will be. */
+  | { type: 'unkept'; unkept: Unkept }
   | { type: 'done'; call: number; value: unknown }
   | { type: 'failed'; call: number; error: { code: string; message: string } }

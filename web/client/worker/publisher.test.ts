@@ -6,7 +6,9 @@ import { FakeEdge, openSocket } from '../net/fake-edge'
 import { Link } from '../net/link'
 import { spanOf } from '../wire/packet'
 import { FakeData, FakeEncoder } from './fake-encoder'
+import type { Life, Unkept } from './life'
 import { type PublishConfig, Publisher } from './publisher'
+import { Remains } from './remains'
 
 let edge: FakeEdge
 let link: Link
@@ -15,6 +17,8 @@ let listener: ((frame: Heard) => void) | undefined
 let ids: string[]
 let overs: string[]
 let index: number
+let remains: Remains
+let unkept: Unkept[]
 
 const source = {
   channels: 1,
@@ -27,7 +31,7 @@ const source = {
 
 const config: PublishConfig = { name: 'mic', label: '', bitrate: 32_000, application: 'voip', gate: false, muted: false }
 
-const events = { started: (id: string) => void ids.push(id), failed: () => {}, over: (error: AirloomError) => void overs.push(error.code) }
+const events = { started: (id: string) => void ids.push(id), failed: () => {}, over: (error: AirloomError) => void overs.push(error.code), rest: (life: Life) => remains.take(life) }
 
 /** `count` frames from the source, a moment between them for the encoder. */
 async function speak(count: number, voice = true): Promise<void> {
@@ -48,19 +52,26 @@ async function begin(more: Partial<PublishConfig> = {}): Promise<void> {
 beforeEach(async () => {
   vi.stubGlobal('AudioEncoder', FakeEncoder)
   vi.stubGlobal('AudioData', FakeData)
-  ;[ids, overs, index] = [[], [], 100]
+  ;[ids, overs, unkept, index] = [[], [], [], 100]
+  remains = new Remains((told) => unkept.push(told))
   edge = await FakeEdge.start()
   link = new Link(
     { url: edge.url, room: 'hall', listen: false, token: async () => 'token', random: () => 0.9, open: openSocket },
     {
       state: () => {},
-      welcome: (welcome) => publisher?.welcomed(welcome),
-      message: (message) => publisher?.heard(message),
+      welcome: (welcome) => {
+        publisher?.welcomed(welcome)
+        remains.welcomed(welcome)
+      },
+      message: (message) => {
+        publisher?.heard(message)
+        remains.heard(message)
+      },
       packets: () => {},
       playback: () => {},
       past: () => undefined,
       closed: () => {},
-      tracks: () => publisher?.resumable ?? [],
+      tracks: () => [...(publisher?.resumable ?? []), ...remains.resumable],
     },
   )
   link.start()
@@ -69,6 +80,7 @@ beforeEach(async () => {
 
 afterEach(async () => {
   publisher.close()
+  remains.close()
   link.close()
   await edge.stop()
   vi.unstubAllGlobals()

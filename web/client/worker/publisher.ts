@@ -1,5 +1,6 @@
 // One track that this session publishes: the source's frames go through a coder into the outbox, and it sees the outbox emptied. It
-// starts the track anew, under a new id, when the session did not outlive its socket; it is over when the right to speak is taken.
+// starts the track anew, under a new id, when the session did not outlive its socket; it is over when the right to speak is taken. Of a track
+// that has ended it lets go at once: what is not acked of it then is the business of Remains.
 
 import { AirloomError } from '../errors'
 import { FRAME_MS, type Heard, type Source } from '../audio/source'
@@ -8,6 +9,7 @@ import { type Item, Outbox } from '../net/outbox'
 import type { EdgeMessage, ResumedTrack, Welcome } from '../wire/messages'
 import { type CoderConfig, TrackCoder } from './coder'
 import { GapTeller } from './gap'
+import { Life, type LifeStats } from './life'
 
 export interface PublishConfig extends CoderConfig {
   /** `mic`, `music`… */
@@ -16,15 +18,7 @@ export interface PublishConfig extends CoderConfig {
   muted: boolean
 }
 
-export interface PublisherStats {
-  track: string
-  epoch: number
-  sent: number
-  acked: number
-  unackedMs: number
-  resent: number
-  gaps: number
-}
+export type PublisherStats = LifeStats
 
 export interface PublisherEvents {
   /** Each time the track has an id: at first, and again when it was started anew. */
@@ -33,22 +27,12 @@ export interface PublisherEvents {
   failed(error: AirloomError): void
   /** Nothing is sent any more, and not because this side ended it: the right to speak was taken, or the edge refuses the track. */
   over(error: AirloomError): void
+  /** No frames come to this track any more; what is not acked of it is still to be sent, or to be told of. */
+  rest(life: Life): void
 }
 
 const PUMP_MS = 100
-/** Sound that may wait in the socket before new frames are held back for the backlog. */
-const CONGESTED_MS = 250
 const RETRY_MS = 1_000
-/** When a room begins to keep, an ack within this time says that nothing from before is missing. */
-const FIRST_ACK_MS = 2_000
-
-/** One life of the track on the edge: from `track.start` to its end or the session's. */
-interface Life {
-  id: string
-  outbox: Outbox
-  gaps: GapTeller
-  coder: TrackCoder
-}
 
 export class Publisher {
   #life: Life | undefined
@@ -68,7 +52,7 @@ export class Publisher {
   ) {
     this.#muted = config.muted
     this.#unsubscribe = source.onFrame((frame) => this.#frame(frame))
-    this.#pump = setInterval(() => this.#pumpBacklog(), PUMP_MS)
+    this.#pump = setInterval(() => this.#life?.pump(), PUMP_MS)
   }
 
   get id(): string | undefined {
@@ -76,8 +60,7 @@ export class Publisher {
   }
 
   get resumable(): ResumedTrack[] {
-    const life = this.#life
-    return life ? [{ track: life.id, epoch: life.outbox.track.epoch, acked: life.outbox.acked }] : []
+    return this.#life ? [this.#life.resumable] : []
   }
 
   /** Resolves when the edge knows the track; rejects with why it never will. */
@@ -98,19 +81,16 @@ export class Publisher {
     if (track) this.link.request({ type: 'track.mute', track, muted }).catch(() => {})
   }
 
-  /** Stops sending and ends the track; resolves when all of it is in the log, or the log is away. */
+  /** Takes no more frames and ends the track; resolves when all of it is in the log, or the log is away. */
   async end(): Promise<void> {
     if (this.#ended) return
     this.#ended = true
     this.#unsubscribe()
-    const life = this.#life
-    if (life) {
-      await life.coder.flush()
-      life.gaps.due() // the end waits for acks, and they for the gap
-      const last = life.coder.next - 1
-      await this.link.request({ type: 'track.end', track: life.id, epoch: life.outbox.track.epoch, last }).catch(() => {})
-    }
+    await this.#life?.coder.flush()
+    const ended = this.#life?.end()
+    this.#part()
     this.close()
+    await ended
   }
 
   close(): void {
@@ -120,43 +100,37 @@ export class Publisher {
     this.#life?.coder.close()
   }
 
+  /** The session is over: nobody will say any more what is kept. */
+  giveUp(): void {
+    this.#life?.giveUp()
+    this.#part()
+    this.close()
+  }
+
   /** A socket is up: send again what is not acked, or start over when the session is a new one. */
   welcomed(welcome: Welcome): void {
     if (!this.link.standing.speaks) return this.#taken()
     const life = this.#life
     if (!life) return this.#startAgain()
-    const known = welcome.resumed ? welcome.tracks?.find((t) => t.track === life.id) : undefined
-    if (known) {
-      this.#followKeep(life)
-      if (known.epoch === life.outbox.track.epoch) life.outbox.ack(known.acked)
-      life.outbox.resend()
-      life.gaps.due()
-      this.#pumpBacklog()
-      return
-    }
-    this.#dropLife()
-    if (this.#ended) return this.close()
-    this.#startAgain()
+    const fate = life.welcomed(welcome)
+    if (fate === 'on') return
+    if (fate === 'gone') life.giveUp()
+    this.#part()
+    if (!this.#ended) this.#startAgain()
   }
 
   heard(message: EdgeMessage): void {
     if ((message.type === 'grants' || message.type === 'room') && !this.link.standing.speaks) return this.#taken()
     const life = this.#life
     if (!life) return
-    if (message.type === 'room') return this.#followKeep(life)
-    if (message.type === 'log' && message.state === 'ok') return life.gaps.due()
-    if (message.type !== 'ack' && message.type !== 'resend') return
-    if (message.track !== life.id || message.epoch !== life.outbox.track.epoch) return
-    if (message.type === 'ack') life.outbox.ack(message.seq)
-    else life.outbox.resend(message.from)
-    life.gaps.due()
+    if (message.type !== 'closed' || message.track !== life.id) return life.heard(message)
+    this.#part() // whoever has it now hears this too
+    if (!this.#ended) this.#startAgain()
   }
 
   stats(): PublisherStats | undefined {
     const life = this.#life
-    if (!life) return undefined
-    const { acked, unackedMs, resent, track } = life.outbox
-    return { track: life.id, epoch: track.epoch, sent: life.coder.next, acked, unackedMs, resent, gaps: this.#gapsTold + life.gaps.told }
+    return life && { ...life.stats, gaps: this.#gapsTold + life.gaps.told }
   }
 
   /** The edge has ended the track by itself: from now on each frame sent would count against this session. */
@@ -182,9 +156,12 @@ export class Publisher {
     this.#life = undefined
   }
 
-  #followKeep(life: Life): void {
-    life.outbox.setKept(this.link.standing.keeps)
-    if (life.outbox.gap) life.gaps.due(FIRST_ACK_MS)
+  /** Lets go of a track to which no more frames come. */
+  #part(): void {
+    const life = this.#life
+    this.#dropLife()
+    life?.stop()
+    if (life) this.events.rest(life)
   }
 
   async #startTrack(): Promise<void> {
@@ -209,8 +186,9 @@ export class Publisher {
     const outbox = new Outbox({ handle: answer.handle, epoch: answer.epoch, frameMs: FRAME_MS })
     outbox.setKept(this.link.standing.keeps)
     const gaps = new GapTeller(outbox, (gap) => this.link.request({ type: 'gap', track: answer.track, epoch: answer.epoch, ...gap }))
-    const coder = new TrackCoder(this.config, channels, (item) => this.#send(outbox, item), this.events.failed)
-    this.#life = { id: answer.track, outbox, gaps, coder }
+    const coder = new TrackCoder(this.config, channels, (item) => this.#send(life, item), this.events.failed)
+    const life: Life = new Life(this.link, answer.track, outbox, gaps, coder, this.config.bitrate)
+    this.#life = life
     if (this.#muted) this.setMuted(true)
     this.events.started(answer.track)
   }
@@ -219,25 +197,9 @@ export class Publisher {
     if (!this.#ended) this.#life?.coder.frame(frame, this.#muted)
   }
 
-  #send(outbox: Outbox, item: Item): void {
-    const bytes = outbox.push(item, this.link.open && !this.#congested)
+  #send(life: Life, item: Item): void {
+    const bytes = life.outbox.push(item, this.link.open && !life.congested)
     if (bytes) this.link.sendPackets(bytes)
-  }
-
-  get #congested(): boolean {
-    const soundBytes = (this.config.bitrate / 8) * (CONGESTED_MS / 1_000)
-    return this.link.bufferedAmount > soundBytes + 4_096
-  }
-
-  #pumpBacklog(): void {
-    const life = this.#life
-    if (!life || !this.link.open) return
-    while (!this.#congested) {
-      const message = life.outbox.backlog()
-      if (!message) break
-      this.link.sendPackets(message)
-    }
-    if (!this.link.standing.logAway) life.gaps.poll()
   }
 }
 

@@ -8,8 +8,11 @@ import type { EdgeMessage, Grants, Welcome } from '../wire/messages'
 import { Listening } from './listening'
 import type { FromWorker, JoinConfig, SourceInput, ToWorker, WorkerStats } from './protocol'
 import { type PublishConfig, Publisher } from './publisher'
+import { Remains } from './remains'
 
 const tell = (message: FromWorker) => self.postMessage(message)
+/** An edge refuses a hello that names more tracks than a session may have. */
+const MAX_TRACKS = 8
 const plain = (error: unknown) =>
   error instanceof AirloomError ? { code: error.code, message: error.message } : { code: 'codec', message: String(error) }
 
@@ -20,6 +23,7 @@ class Engine {
   #mayListen = true
   #sources = new Map<number, Source>()
   #publishers = new Map<number, Publisher>()
+  #remains = new Remains((unkept) => tell({ type: 'unkept', unkept }))
   #listening = new Listening(
     (playback) => tell({ type: 'playback', playback }),
     () => Date.now() + (this.#link?.clockAheadMs ?? 0),
@@ -93,8 +97,12 @@ class Engine {
           this.#listening.playback(message, answered)
         },
         past: () => this.#listening.resume,
-        closed: (error) => tell({ type: 'closed', error: error && plain(error) }),
-        tracks: () => [...this.#publishers.values()].flatMap((p) => p.resumable),
+        closed: (error) => {
+          for (const publisher of this.#publishers.values()) publisher.giveUp()
+          this.#remains.close()
+          tell({ type: 'closed', error: error && plain(error) })
+        },
+        tracks: () => [...[...this.#publishers.values()].flatMap((p) => p.resumable), ...this.#remains.resumable].slice(0, MAX_TRACKS),
       },
     )
     this.#link = link
@@ -131,6 +139,7 @@ class Engine {
         this.#publishers.delete(id)
         tell({ type: 'publish.over', publication: id, error: plain(error) })
       },
+      rest: (life) => this.#remains.take(life),
     })
     this.#publishers.set(id, publisher)
     try {
@@ -161,11 +170,13 @@ class Engine {
     this.#mayListen = welcome.grants.listen
     if (!this.#mayListen) this.#listening.silence()
     for (const publisher of this.#publishers.values()) publisher.welcomed(welcome)
+    this.#remains.welcomed(welcome)
   }
 
   #heard(message: Exclude<EdgeMessage, Welcome>): void {
     for (const publisher of this.#publishers.values()) publisher.heard(message)
-    if (message.type === 'ack' || message.type === 'resend') return
+    this.#remains.heard(message)
+    if (message.type === 'ack' || message.type === 'resend' || message.type === 'closed') return
     this.#listening.learn(message)
     if (message.type === 'grants') this.#granted(message.grants)
     if (message.type === 'window') return this.#listening.windowIs(windowOf(message))
@@ -194,7 +205,7 @@ class Engine {
       roundTripMs: this.#link?.roundTripMs ?? 0,
       clockAheadMs: this.#link?.clockAheadMs ?? 0,
       bufferedAmount: this.#link?.bufferedAmount ?? 0,
-      published: [...this.#publishers.values()].flatMap((p) => p.stats() ?? []),
+      published: [...[...this.#publishers.values()].flatMap((p) => p.stats() ?? []), ...this.#remains.stats],
       ...this.#listening.stats(),
     }
   }

@@ -3,7 +3,7 @@ import { useEffect, useMemo } from 'preact/hooks'
 import { missingFeatures, AirloomError } from '../../../client'
 import { linkFor, savedName } from '../access'
 import { EarIcon, LeaveIcon, MicIcon, MicOffIcon, ShareIcon } from '../parts/icons'
-import { Banners, LinkPill, SoundBlocked } from '../parts/link'
+import { Banners, LinkPill, SoundBlocked, Unkept } from '../parts/link'
 import { Meter } from '../parts/meter'
 import { ErrorNotice, KeepBadge, KeepNotice } from '../parts/notices'
 import { People } from '../parts/people'
@@ -194,6 +194,9 @@ export function Over({ stay }: { stay: Stay }) {
     <div class="panel narrow">
       <h1>{error === undefined ? 'You left' : 'Your stay has ended'}</h1>
       {error === undefined ? <p>You are no longer in {stay.name}, and your microphone is off.</p> : <ErrorNotice error={error} />}
+      <div role="alert">
+        <Unkept stay={stay} />
+      </div>
       <div class="actions">
         <button
           type="button"

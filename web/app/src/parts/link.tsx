@@ -32,6 +32,7 @@ export function Banners({ stay }: { stay: Stay }) {
       <Taken why={stay.standing.speakTaken.value} right="speak" />
       <Taken why={stay.standing.listenTaken.value} right="listen" />
       <KeepChanged stay={stay} />
+      <Unkept stay={stay} />
       {stay.note.value && (
         <p class="banner" data-banner="note">
           {stay.note.value}
@@ -58,6 +59,19 @@ function KeepChanged({ stay }: { stay: Stay }) {
     <div class="banner banner-warn" data-banner="keep">
       <p>{keepChanged.value}</p>
       <button type="button" class="small" onClick={() => (keepChanged.value = '')}>
+        I see
+      </button>
+    </div>
+  )
+}
+
+/** It stays until it was read, also after leaving: what is lost can be said again. */
+export function Unkept({ stay }: { stay: Stay }) {
+  if (!stay.unkept.value) return null
+  return (
+    <div class="banner banner-warn" data-banner="unkept">
+      <p>{stay.unkept.value}</p>
+      <button type="button" class="small" onClick={() => (stay.unkept.value = '')}>
         I see
       </button>
     </div>
