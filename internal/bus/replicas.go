@@ -179,11 +179,14 @@ func complete(ctx context.Context, js jetstream.JetStream, stream string) bool {
 	if err != nil {
 		return false
 	}
-	info := s.CachedInfo()
-	if info.Cluster == nil {
+	return current(s.CachedInfo().Cluster)
+}
+
+func current(cluster *jetstream.ClusterInfo) bool {
+	if cluster == nil {
 		return true
 	}
-	for _, r := range info.Cluster.Replicas {
+	for _, r := range cluster.Replicas {
 		if r.Offline || !r.Current {
 			return false
 		}

@@ -2,11 +2,8 @@ package bus
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
-	"strconv"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -99,41 +96,5 @@ func count(ctx context.Context, js jetstream.JetStream, stream, on string, after
 	if s.CachedInfo().Config.Replicas < 2 {
 		return 0, nil
 	}
-	return Count(ctx, js, stream, on, after, through)
-}
-
-// Count is how many messages a subject has behind a position and up to another, by the replica that has most of those that are asked, all
-// at once. err says that one did not answer; most is the word of the others then.
-func Count(ctx context.Context, js jetstream.JetStream, stream, on string, after, through uint64) (most uint64, err error) {
-	var asking sync.WaitGroup
-	counts, errs := make([]uint64, countings), make([]error, countings)
-	for i := range counts {
-		asking.Go(func() { counts[i], errs[i] = pending(ctx, js, stream, on, after+1) })
-	}
-	asking.Wait()
-	behind, err := pending(ctx, js, stream, on, through+1) // after that: what comes meanwhile must not look like something missing
-	if err != nil {
-		return 0, err
-	}
-	most = slices.Max(counts)
-	return most - min(most, behind), errors.Join(errs...)
-}
-
-// pending is how many messages a subject has from a position on, by the word of some replica.
-func pending(ctx context.Context, js jetstream.JetStream, stream, on string, from uint64) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, replyPatience)
-	defer cancel()
-	request := fmt.Sprintf(`{"seq":%d,"next_by_subj":%q,"batch":1}`, from, on)
-	reply, err := js.Conn().RequestWithContext(ctx, "$JS.API.DIRECT.GET."+stream, []byte(request))
-	if err != nil {
-		return 0, fmt.Errorf("count %s: %w", on, err)
-	}
-	if reply.Header.Get("Status") == "404" {
-		return 0, nil
-	}
-	left, err := strconv.ParseUint(reply.Header.Get("Nats-Num-Pending"), 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("count %s: the answer has no number: %w", on, err)
-	}
-	return left + 1, nil
+	return countFor(ctx, js, stream, on, after, through, replyPatience)
 }
