@@ -24,7 +24,8 @@ func (p *player) bridge(ctx context.Context, l *lane, now int64) {
 	h, missing := l.missing()
 	if missing && w.place >= p.from {
 		from := max(l.position, p.start)
-		found, err := p.reel.mend(h, min(from, w.position), max(from, w.position))
+		// What was sent again may lie behind what it comes before, as far as the log was looked at.
+		found, err := p.reel.mend(h, min(from, w.position), max(from, w.position, p.read))
 		if err != nil { // nobody can say yet
 			l.parked, p.failed = true, true
 			return

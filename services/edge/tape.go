@@ -59,6 +59,7 @@ type reel struct {
 	spans  []*span // in order; they never overlap
 	loads  []*load
 	empty  emptiness
+	end    emptiness        // the same, by the word of several replicas
 	sought emptiness        // the same for a second that was sought
 	found  map[int64]uint64 // second -> position of the first pack at or after it
 	mended map[hole]mending
@@ -87,8 +88,10 @@ type emptiness struct {
 }
 
 // covers says that there was nothing from a place on, a moment ago.
-func (e emptiness) covers(from int64) bool {
-	return e.at != 0 && from >= e.from && nanotime()-e.at < int64(headFor)
+func (e emptiness) covers(from int64) bool { return e.holds(from, headFor) }
+
+func (e emptiness) holds(from int64, believed time.Duration) bool {
+	return e.at != 0 && from >= e.from && nanotime()-e.at < int64(believed)
 }
 
 func (t *tape) reel(room string) *reel {

@@ -24,11 +24,15 @@ const (
 	lacking      // the replica does not have it
 )
 
+var wornSince = time.Unix(1_000_000, 0)
+
 // wornLog answers direct reads of an audio log whose packs are those of one track, a position each, in the form of nats-server's. No real
 // server does on demand what worn says of a message in the answer to one of the reads (from 1 on); an answer holds so many at most.
 func wornLog(t *testing.T, packs [][]byte, most int, worn func(try int64, at int) wear) (tp *tape, asked *atomic.Int64) {
 	t.Helper()
-	ns, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, NoLog: true, NoSigs: true})
+	ns, err := server.NewServer(&server.Options{
+		Host: "127.0.0.1", Port: -1, NoLog: true, NoSigs: true, Cluster: server.ClusterOpts{Name: "c", Host: "127.0.0.1", Port: -1}, // replicas are asked in a cluster only
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,33 +45,52 @@ func wornLog(t *testing.T, packs [][]byte, most int, worn func(try int64, at int
 	t.Cleanup(b.Close)
 	asked = &atomic.Int64{}
 	_, err = b.Conn().Subscribe("$JS.API.DIRECT.GET."+subject.LogStream(region), func(m *nats.Msg) {
-		var ask struct{ Seq, Batch int }
-		_ = json.Unmarshal(m.Data, &ask)
-		try, before := asked.Add(1), 0
-		for at := ask.Seq; at <= len(packs) && at < ask.Seq+min(ask.Batch, most); at++ {
-			how := worn(try, at)
-			if how == lacking {
-				continue
-			}
-			if how == sound {
-				_ = m.RespondMsg(&nats.Msg{Data: packs[at-1], Header: nats.Header{
-					"Nats-Stream": {subject.LogStream(region)}, "Nats-Subject": {subject.Log(region, "hall", frame.TrackID(7))}, "Nats-Sequence": {fmt.Sprint(at)},
-					"Nats-Time-Stamp":  {time.Now().UTC().Format(time.RFC3339Nano)},
-					"Nats-Num-Pending": {fmt.Sprint(len(packs) - at)}, "Nats-Last-Sequence": {fmt.Sprint(before)},
-				}})
-			}
-			before = at
-		}
-		if ask.Seq > len(packs) {
-			_ = m.RespondMsg(&nats.Msg{Header: nats.Header{"Status": {"404"}, "Description": {"Message Not Found"}}})
-			return
-		}
-		_ = m.RespondMsg(&nats.Msg{Header: nats.Header{"Status": {"204"}, "Description": {"EOB"}}})
+		answerWorn(m, packs, most, worn, asked.Add(1))
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return newTape(t.Context(), b, region, &metrics{}), asked
+}
+
+func answerWorn(m *nats.Msg, packs [][]byte, most int, worn func(try int64, at int) wear, try int64) {
+	var ask struct {
+		Seq, Batch int
+		StartTime  time.Time `json:"start_time"` // a position is a second
+		Last       string    `json:"last_by_subj"`
+	}
+	_ = json.Unmarshal(m.Data, &ask)
+	if ask.Last != "" {
+		ask.Seq, ask.Batch = len(packs), 1
+		for worn(try, ask.Seq) == lacking {
+			ask.Seq--
+		}
+	}
+	if !ask.StartTime.IsZero() {
+		ask.Seq = max(1, int(ask.StartTime.Unix()-wornSince.Unix()))
+	}
+	var has []int
+	for at := ask.Seq; at <= len(packs); at++ {
+		if worn(try, at) != lacking {
+			has = append(has, at)
+		}
+	}
+	if len(has) == 0 {
+		_ = m.RespondMsg(&nats.Msg{Header: nats.Header{"Status": {"404"}, "Description": {"Message Not Found"}}})
+		return
+	}
+	before := 0
+	for i, at := range has[:min(len(has), ask.Batch, most)] {
+		if worn(try, at) == sound {
+			_ = m.RespondMsg(&nats.Msg{Data: packs[at-1], Header: nats.Header{
+				"Nats-Stream": {subject.LogStream(region)}, "Nats-Subject": {subject.Log(region, "hall", frame.TrackID(7))}, "Nats-Sequence": {fmt.Sprint(at)},
+				"Nats-Time-Stamp":  {wornSince.Add(time.Duration(at) * time.Second).UTC().Format(time.RFC3339Nano)},
+				"Nats-Num-Pending": {fmt.Sprint(len(has) - i - 1)}, "Nats-Last-Sequence": {fmt.Sprint(before)},
+			}})
+		}
+		before = at
+	}
+	_ = m.RespondMsg(&nats.Msg{Header: nats.Header{"Status": {"204"}, "Description": {"EOB"}}})
 }
 
 func packsOf(t *testing.T, count int) (packs [][]byte) {

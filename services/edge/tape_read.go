@@ -26,23 +26,33 @@ const (
 
 var errTornAnswer = errors.New("the answer's first message was lost on its way")
 
-// fetch makes one direct read of the log; head says that the replica that answered has no more of the kind. What it gives has no message
-// too few in the middle: behind one that was lost it ends.
-func (t *tape) fetch(filter string, batch int, where jetstreamext.GetBatchOpt) (got []*jetstream.RawStreamMsg, head bool, err error) {
+// mayAsk waits for its turn to ask the log; done takes what came of it.
+func (t *tape) mayAsk() (done func(error), err error) {
 	select {
 	case t.reading <- struct{}{}:
-		defer func() { <-t.reading }()
 	case <-t.ctx.Done():
-		return nil, false, t.ctx.Err()
+		return nil, t.ctx.Err()
 	}
 	if nanotime() < t.silent.Load() { // hundreds may ask: one finds out, the others are told
-		return nil, false, fmt.Errorf("read the audio log: %w", errLogSilent)
+		<-t.reading
+		return nil, fmt.Errorf("read the audio log: %w", errLogSilent)
 	}
-	defer func() {
+	return func(err error) {
 		if err != nil {
 			t.silent.Store(nanotime() + int64(silentFor))
 		}
-	}()
+		<-t.reading
+	}, nil
+}
+
+// fetch makes one direct read of the log; head says that the replica that answered has no more of the kind. What it gives has no message
+// too few in the middle: behind one that was lost it ends.
+func (t *tape) fetch(filter string, batch int, where jetstreamext.GetBatchOpt) (got []*jetstream.RawStreamMsg, head bool, err error) {
+	done, err := t.mayAsk()
+	if err != nil {
+		return nil, false, err
+	}
+	defer func() { done(err) }()
 	t.metrics.tapeReads.Add(1)
 	ctx, cancel := context.WithTimeout(t.ctx, readWithin)
 	defer cancel()
@@ -77,18 +87,27 @@ func (t *tape) fetch(filter string, batch int, where jetstreamext.GetBatchOpt) (
 	return got, err == nil && pending == 0, nil
 }
 
-// fetchSpan reads a span; its through is below its from where there is nothing.
+// fetchSpan reads a span, of which no replica has more; its through is below its from where there is nothing.
 func (r *reel) fetchSpan(from uint64) (*span, bool, error) {
-	got, head, err := r.tape.fetch(r.filter, spanPacks, jetstreamext.GetBatchSeq(from))
+	t := r.tape
+	t.mu.Lock()
+	end := r.end.holds(int64(from), noneFor)
+	t.mu.Unlock()
+	whole, err := t.fetchWhole(r.filter, spanPacks, from, end)
 	if err != nil {
 		return nil, false, err
 	}
 	s := &span{reel: r, from: from, through: from - 1}
-	for _, msg := range got {
+	for _, msg := range whole.got {
 		s.pieces = append(s.pieces, r.take(msg)...)
 		s.through = msg.Sequence
 	}
-	return s, head, nil
+	if whole.head && (len(whole.got) > 0 || !end) {
+		t.mu.Lock()
+		r.end = emptiness{from: int64(s.through) + 1, at: nanotime()}
+		t.mu.Unlock()
+	}
+	return s, whole.head, nil
 }
 
 func (r *reel) take(msg *jetstream.RawStreamMsg) []*piece {
@@ -109,21 +128,23 @@ func (r *reel) seek(second int64) (uint64, error) {
 		return known, nil
 	}
 	found, err, _ := r.flights.Do("seek "+strconv.FormatInt(second, 10), func() (any, error) {
-		got, _, err := t.fetch(r.filter, 1, jetstreamext.GetBatchStartTime(time.Unix(second, 0)))
+		at := time.Unix(second, 0).UTC().Format(time.RFC3339)
+		seen, err := t.survey(fmt.Appendf(nil, `{"start_time":%q,"next_by_subj":%q,"batch":1}`, at, r.filter))
 		if err != nil {
 			return uint64(0), err
 		}
+		first := earliest(seen).Position
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		if len(got) == 0 {
+		if first == 0 {
 			r.sought = emptiness{from: second, at: nanotime()}
 			return uint64(0), nil
 		}
 		if len(r.found) >= maxSeeks {
 			clear(r.found)
 		}
-		r.found[second] = got[0].Sequence
-		return got[0].Sequence, nil
+		r.found[second] = first
+		return first, nil
 	})
 	return found.(uint64), err
 }

@@ -1,16 +1,10 @@
 package edge
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/synadia-io/orbit.go/jetstreamext"
-
 	"airloom/internal/room"
-	"airloom/internal/subject"
 )
 
 // window says from when to when a room's sound can be heard again; nothing is kept where both are nil.
@@ -48,37 +42,28 @@ func (r *reel) kept() (windowKnown, error) {
 	return asked.(windowKnown), err
 }
 
+// askWindow holds the word of several replicas against each other: one that lost the front or the end of the log would shut listeners out.
 func (r *reel) askWindow() (windowKnown, error) {
 	w := windowKnown{asked: nanotime()}
-	got, _, err := r.tape.fetch(r.filter, 1, jetstreamext.GetBatchSeq(1))
-	if err != nil || len(got) == 0 {
-		return w, err
-	}
-	newest, err := r.newest()
+	seen, err := r.tape.survey(fmt.Appendf(nil, `{"seq":1,"next_by_subj":%q,"batch":1}`, r.filter))
 	if err != nil {
 		return w, err
 	}
-	from, to := got[0].Time.UTC(), newest.UTC()
-	if to.Before(from) { // the one came from a replica that lags
-		to = from
+	first := earliest(seen)
+	if first.Position == 0 {
+		return w, nil
 	}
-	w.From, w.To, w.oldest = &from, &to, got[0].Sequence
+	if seen, err = r.tape.survey(fmt.Appendf(nil, `{"last_by_subj":%q}`, r.filter)); err != nil {
+		return w, err
+	}
+	from, to := first.At.UTC(), first.At.UTC()
+	for _, s := range seen {
+		if s.At.After(to) {
+			to = s.At.UTC()
+		}
+	}
+	w.From, w.To, w.oldest = &from, &to, first.Position
 	return w, nil
-}
-
-// newest is when the log took the room's newest pack.
-func (r *reel) newest() (time.Time, error) {
-	request, _ := json.Marshal(map[string]string{"last_by_subj": r.filter})
-	msg := &nats.Msg{Subject: "$JS.API.DIRECT.GET." + subject.LogStream(r.tape.region), Data: request}
-	answer, err := r.tape.bus.Conn().RequestMsg(msg, readWithin)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("ask for the newest pack: %w", err)
-	}
-	at, err := time.Parse(time.RFC3339Nano, answer.Header.Get("Nats-Time-Stamp"))
-	if err != nil {
-		return at, fmt.Errorf("ask for the newest pack: %w", errors.Join(errLogSilent, err))
-	}
-	return at, nil
 }
 
 // windowNow is the room's window for its listeners; an edge whose log does not answer says log_away.
