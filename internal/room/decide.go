@@ -182,7 +182,7 @@ func (s *State) Open(settings Settings) (Draft, error) {
 // Set decides on the settings of a room that is open; a closed one opens by Open only.
 func (s *State) Set(settings Settings) (Draft, error) { return s.SetAt(settings, 0) }
 
-// SetAt is Set where StartsRecord: log is the position that comes next in the audio log.
+// SetAt is Set where TurnsRecord: log is the position that comes next in the audio log.
 func (s *State) SetAt(settings Settings, log uint64) (Draft, error) {
 	switch {
 	case s.Closed:
@@ -196,57 +196,10 @@ func (s *State) SetAt(settings Settings, log uint64) (Draft, error) {
 	}
 }
 
-// StartsRecord says whether these settings begin a recording in the middle of tracks: what was said before is none of it.
-func (s *State) StartsRecord(settings Settings) bool {
-	return settings.Keep == KeepRecord && s.Settings.Keep != KeepRecord && s.open > 0
-}
-
-// StopsRecord says whether the open recording must end because the room is no longer to be recorded.
-func (s *State) StopsRecord(settings Settings) bool {
-	return s.Recording != "" && s.RecordedBy == ByKeep && settings.Keep != KeepRecord
-}
-
 // Close decides that nobody may stay or join.
 func (s *State) Close(reason string) (Draft, error) {
 	if s.Closed {
 		return Draft{}, ErrNothingToDo
 	}
 	return s.draft(Closed{Reason: reason}), nil
-}
-
-// ByKeep is who starts recordings in rooms with keep: record.
-const ByKeep = "keep"
-
-// StartRecording decides on a recording; none may be open.
-func (s *State) StartRecording(f RecordingStarted) (Draft, error) {
-	switch {
-	case s.Stopping:
-		return Draft{}, ErrStopping
-	case s.Recording != "":
-		return Draft{}, ErrNothingToDo
-	case s.Settings.Keep == KeepNone:
-		return Draft{}, ErrForbidden
-	}
-	return s.draft(f), nil
-}
-
-// HaltRecording decides that the open recording is about to be stopped: the audio log is asked for the position then, and
-// StopRecording follows.
-func (s *State) HaltRecording() (Draft, error) {
-	if s.Recording == "" || s.Stopping {
-		return Draft{}, ErrNothingToDo
-	}
-	return s.draft(RecordingStopping{Recording: s.Recording}), nil
-}
-
-// StopRecording decides that a recording is over: through is a position that the audio log was asked for since HaltRecording, or 0, which
-// holds its tracks to their ends.
-func (s *State) StopRecording(id string, through uint64) (Draft, error) {
-	switch {
-	case s.Recording == "" || s.Recording != id:
-		return Draft{}, ErrNothingToDo
-	case through != 0 && !s.Stopping:
-		return Draft{}, errNotHalted
-	}
-	return s.draft(RecordingStopped{Recording: id, Through: through}), nil
 }

@@ -33,6 +33,7 @@ func oneOfEach() []Event {
 		TrackClosed{Track: "aaaaaai", Through: 78},
 		RecordingStarted{Recording: "r1", By: "keep", Since: 9}, RecordingStopped{Recording: "r1"},
 		Changed{settings, 4711}, RecordingStarted{Recording: "r1", By: "ann", Since: 9, From: 4711}, RecordingStopping{Recording: "r1"}, RecordingStopped{Recording: "r1", Through: 5200},
+		RecordingStopped{Recording: "r1", Idle: true},
 	}
 	events := make([]Event, len(facts))
 	for i, f := range facts {

@@ -32,8 +32,8 @@ func fact[F Fact](b json.RawMessage) (Fact, error) {
 	return f, nil
 }
 
-// Created, Changed and Opened carry the room's settings, whole. Log is the position of the audio log that was to come next when somebody
-// made a room in which there are tracks keep a record of them; 0: not asked for.
+// Created, Changed and Opened carry the room's settings, whole. Log is the position of the audio log that was to come next when keep
+// became record while tracks were open, or was record no longer; 0: not asked for.
 type (
 	Created struct {
 		Settings
@@ -187,11 +187,13 @@ type RecordingStopping struct {
 	Recording string `json:"recording"`
 }
 
-// RecordingStopped closes the open recording. Of the tracks that go on it holds the frames up to position Through of the audio log; 0:
-// all, to their ends.
+// RecordingStopped closes the open recording. Of the tracks that go on it holds the frames up to position Through of the audio log. Through
+// is 0 where the log was empty, if it was halted before, and else where they count to their ends. Idle says that no track was open, by
+// what its writer had folded: where one is, it stops nothing.
 type RecordingStopped struct {
 	Recording string `json:"recording"`
 	Through   uint64 `json:"through,omitempty"`
+	Idle      bool   `json:"idle,omitempty"`
 }
 
 // Type implements Fact.

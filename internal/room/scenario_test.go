@@ -132,12 +132,16 @@ func do(t *testing.T, s *State, w []string) string {
 		}
 	case "close":
 		d, err = s.Close("over")
-	case "record": // record on ID [FROM] | record halt | record off [THROUGH]
+	case "record": // record on ID [FROM] | record halt | record off [THROUGH] | record end
 		switch w[1] {
 		case "on":
 			d, err = s.StartRecording(RecordingStarted{Recording: cmp.Or(arg(2), "r1"), By: "ann", From: uint64(number(3))})
 		case "halt":
-			d, err = s.HaltRecording()
+			d, err = s.HaltRecording(cmp.Or(arg(2), s.Recording))
+		case "end":
+			if d, err = s.EndRecording(s.Recording); race {
+				d, err = Draft{Fact: RecordingStopped{Recording: s.Recording, Idle: true}}, nil
+			}
 		default:
 			d, err = s.StopRecording(s.Recording, uint64(number(2)))
 		}

@@ -38,7 +38,7 @@ func anyFact(t *rapid.T) Fact {
 		TrackStarted{Track: "new" + fmt.Sprint(rapid.IntRange(0, 1_000_000).Draw(t, "new")), Session: session},
 		TrackMuted{Track: track}, TrackUnmuted{Track: track}, TrackEnded{Track: track, Epoch: 1, Last: int64(number) - 1},
 		TrackClosed{Track: track, Through: 7}, GapDeclared{Track: track, From: number, To: number + 3, Reason: Rejected},
-		RecordingStarted{Recording: id("recording", "r"), By: "i1"}, RecordingStopping{Recording: id("recording", "r")}, RecordingStopped{Recording: id("stopped", "r")},
+		RecordingStarted{Recording: id("recording", "r"), By: "i1"}, RecordingStopping{Recording: id("recording", "r")}, RecordingStopped{Recording: id("stopped", "r"), Idle: number%2 == 0},
 		Unknown{Kind: "session", ID: session, Name: "session.waved", Version: 2, Data: json.RawMessage(`{}`)},
 	}).Draw(t, "fact")
 }
@@ -159,10 +159,11 @@ func TestForeignSnapshotsAreRefused(t *testing.T) {
 		}
 		return []byte(strings.Replace(string(good), old, by, 1))
 	}
+	version := func(n int) string { return fmt.Sprintf(`"version":%d`, n) }
 	for name, b := range map[string][]byte{
 		"empty": nil, "not JSON": []byte("x"), "cut": good[:len(good)-1], "null": []byte("null"), "a list": []byte("[]"),
-		"newer version":  with(`"version":2`, `"version":3`),
-		"older version":  with(`"version":2`, `"version":1`),
+		"newer version":  with(version(SnapshotVersion), version(SnapshotVersion+1)),
+		"older version":  with(version(SnapshotVersion), version(SnapshotVersion-1)),
 		"other shape":    with(shape, "0123456789abcdef"),
 		"other room":     with(`"room":"hall"`, `"room":"lab"`),
 		"other defaults": with(`"defaults":{"keep":"rewind"`, `"defaults":{"keep":"none"`),

@@ -258,7 +258,7 @@ func (f RecordingStopping) apply(s *State, _ *Event) {
 }
 
 func (f RecordingStopped) apply(s *State, _ *Event) {
-	if s.Recording == f.Recording {
+	if s.Recording == f.Recording && !(f.Idle && s.open > 0) {
 		s.Recording, s.RecordedBy, s.Stopping = "", "", false
 	}
 }

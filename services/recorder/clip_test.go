@@ -35,9 +35,11 @@ func (r *region) recordOn(name, id string, since uint64) {
 	})
 }
 
+func halt(s *room.State) (room.Draft, error) { return s.HaltRecording(s.Recording) }
+
 func (r *region) recordOff(name string) {
 	r.t.Helper()
-	r.decide(name, (*room.State).HaltRecording)
+	r.decide(name, halt)
 	through := r.head()
 	r.decide(name, func(s *room.State) (room.Draft, error) { return s.StopRecording(s.Recording, through) })
 }
@@ -138,7 +140,7 @@ func TestAClippedRecordingOverRestarts(t *testing.T) {
 		restart()
 		s.say(0, uint32(from)+430, voice[from+430:from+700])
 		whole.say(0, uint32(700*i), voice[700*i:700*i+700])
-		r.decide("den", (*room.State).HaltRecording)
+		r.decide("den", halt)
 		restart()
 		r.recordOff2("den")
 		s.say(0, uint32(from)+700, voice[from+700:from+1000])
@@ -174,7 +176,7 @@ func TestARecordingThatIsHaltedIsStopped(t *testing.T) {
 	s := r.speaker("den")
 	r.recordOn("den", "r1", 0)
 	s.say(0, 0, voice)
-	r.decide("den", (*room.State).HaltRecording)
+	r.decide("den", halt)
 	if m := closed(t, dir, 1)[0]; m.Through == 0 || m.Tracks[0].SHA256 != digest(voice...) || m.Tracks[0].End != recording.EndStopped {
 		t.Errorf("%+v", m)
 	}

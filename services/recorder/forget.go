@@ -24,8 +24,8 @@ func (rm *knownRoom) forget() {
 		}
 	}
 	since := uint64(math.MaxUint64) // what was open behind it, the next recording will hold
-	if rm.due.position != 0 {
-		since = rm.due.position
+	if len(rm.due) > 0 {
+		since = rm.due[0].position
 	}
 	for id, s := range rm.tracks {
 		if s.over == 0 || needed[id] || s.over > since {

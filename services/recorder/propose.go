@@ -37,7 +37,8 @@ func (f *fold) propose(ctx context.Context, rm *knownRoom, traceparent string) e
 func (f *fold) place(ctx context.Context, rm *knownRoom, draft *room.Draft) error {
 	switch fact := draft.Fact.(type) {
 	case room.RecordingStarted:
-		if !rm.due.ask {
+		due := &rm.due[0]
+		if !due.ask {
 			return nil
 		}
 		head, err := f.stand(ctx, f.packs)
@@ -45,8 +46,8 @@ func (f *fold) place(ctx context.Context, rm *knownRoom, draft *room.Draft) erro
 			return err
 		}
 		fact.From = head.last
-		if rm.due.track != "" { // it is to be whole, and the others held from there
-			m, err := f.firstPack(ctx, rm, rm.due.track)
+		if due.track != "" { // it is whole, and the others are held from there
+			m, err := f.firstPack(ctx, rm, due.track)
 			if err != nil {
 				return err
 			}
@@ -54,16 +55,19 @@ func (f *fold) place(ctx context.Context, rm *knownRoom, draft *room.Draft) erro
 				fact.From = m - 1
 			}
 		}
+		if due.left != nil && due.left.known {
+			fact.From = min(fact.From, due.left.through)
+		}
 		draft.Fact = fact
 	case room.RecordingStopped:
-		if !rm.state.Stopping {
+		if rec := rm.recording(fact.Recording); fact.Idle || rec.cut != nil { // or it is known already where it ended
 			return nil
 		}
 		head, err := f.stand(ctx, f.packs)
 		if err != nil {
 			return err
 		}
-		fact.Through = max(head.last, 1) // 0 says: to the end
+		fact.Through = head.last
 		draft.Fact = fact
 	}
 	return nil
@@ -82,10 +86,11 @@ func (f *fold) firstPack(ctx context.Context, rm *knownRoom, track string) (posi
 		if err != nil {
 			return fmt.Errorf("%w: %w", eventlog.ErrAway, err)
 		}
-		m, err := stream.GetMsg(ctx, after+1, jetstream.WithGetMsgSubject(subject.Log(f.r.cfg.Region, rm.name, track)))
+		on := subject.Log(f.r.cfg.Region, rm.name, track)
+		m, err := stream.GetMsg(ctx, after+1, jetstream.WithGetMsgSubject(on))
 		switch {
 		case errors.Is(err, jetstream.ErrMsgNotFound):
-			return nil
+			return none(ctx, stream, on)
 		case err != nil:
 			return fmt.Errorf("%w: %w", eventlog.ErrAway, err)
 		}
@@ -93,4 +98,16 @@ func (f *fold) firstPack(ctx context.Context, rm *knownRoom, track string) (posi
 		return nil
 	})
 	return position, err
+}
+
+// none is the leader's word that a subject has no message: any replica answers who looks for one, also one that lags.
+func none(ctx context.Context, stream jetstream.Stream, on string) error {
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(on))
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: %w", eventlog.ErrAway, err)
+	case info.State.Subjects[on] > 0:
+		return fmt.Errorf("%w: the replica that answers has not what its leader has of %s", eventlog.ErrAway, on)
+	}
+	return nil
 }

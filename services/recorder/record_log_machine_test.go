@@ -132,7 +132,7 @@ func (w *simLog) recordOn(n int) {
 }
 
 func (w *simLog) recordOff(n int) {
-	w.must(w.state.HaltRecording())
+	w.must(w.state.HaltRecording(w.state.Recording))
 	w.After(w.Upto(w.Upto(5*time.Second)), func() {
 		through := max(w.through(), 1)
 		w.After(w.Upto(w.Upto(5*time.Second)), func() {

@@ -23,20 +23,12 @@ type knownRoom struct {
 	live       []string          // tracks that are not over
 	recordings []*knownRecording // its recordings, in order
 
-	due   cause     // of a recording that keep: record wants and that has not started; zero: none
-	asked time.Time // when a recording event was appended, or refused because of a newer one, that is not folded yet
+	due       []cause   // of recordings that keep: record wants or wanted and that have not started, in order; at most the last one goes on
+	firstLeft *left     // where it was first set, to something else than keep: record; nil: it was not
+	asked     time.Time // when a recording event was appended, or refused because of a newer one, that is not folded yet
 
 	enough    int    // forget does nothing while no more tracks and recordings are known
 	forgotten uint64 // up to this position tracks ended that are forgotten
-}
-
-// cause is the event that a recording follows from; its id is made of it, so that all recorders choose the same.
-type cause struct {
-	at       time.Time
-	position uint64
-	from     uint64 // position of the audio log behind which tracks that were open by then are held
-	ask      bool   // that position is not known yet
-	track    string // whose beginning it is
 }
 
 // knownTrack is a track as the events tell of it.
@@ -65,12 +57,13 @@ type knownRecording struct {
 	stopped *time.Time
 	members []string // tracks, in the order of their starting
 
+	left     bool           // of a keep: record that holds no longer: whatever it is set to since, this recording is stopped
 	since    uint64         // tracks that began later are held from their beginnings
 	from     uint64         // of the others only what the audio log has behind this position
 	stopping bool           // nothing closes until it is known where it ends
 	halted   time.Time      // when this recorder heard of it
-	through  uint64         // of tracks that went on when it was stopped only what the log has up to here; 0: all
-	cut      map[string]int // these tracks, and how many of their facts were there by then
+	through  uint64         // of tracks that went on when it was stopped only what the log has up to here
+	cut      map[string]int // these tracks, and how many of their facts were there by then; nil: it is not known, or they count to their ends
 
 	done     map[string]recording.Track // members that are stored whole
 	finished bool                       // its manifest is closed
@@ -84,7 +77,7 @@ func newKnownRoom(state *room.State) *knownRoom {
 
 // apply folds an event; logRead is how far the audio log has been read.
 func (rm *knownRoom) apply(e *room.Event, logRead uint64) {
-	before, kept := rm.state.Recording, rm.state.Settings.Keep
+	before, kept, set := rm.state.Recording, rm.state.Settings.Keep, rm.set
 	rm.state.Apply(e)
 	switch fact := e.Fact.(type) {
 	case room.Created, room.Changed, room.Opened:
@@ -110,10 +103,8 @@ func (rm *knownRoom) apply(e *room.Event, logRead uint64) {
 		}
 	case room.RecordingStopped:
 		rm.asked = time.Time{}
-		if rec := rm.recording(fact.Recording); rec != nil && rec.stopped == nil {
-			at := e.At.UTC()
-			rec.stopped = &at
-			rm.clip(rec, fact.Through)
+		if rec := rm.recording(before); rec != nil && rm.state.Recording == "" { // else a track has begun that whoever found it idle had not folded
+			rm.stopped(rec, e, fact)
 		}
 	case room.RecordingStopping:
 		rm.asked = time.Time{}
@@ -122,33 +113,7 @@ func (rm *knownRoom) apply(e *room.Event, logRead uint64) {
 		}
 	}
 	rm.noteEnds(e)
-	rm.noteKeep(e, kept)
-}
-
-// noteKeep makes a recording due when a room is set to keep: record while tracks are open, and takes it back when it is no longer.
-func (rm *knownRoom) noteKeep(e *room.Event, before room.Keep) {
-	switch now := rm.state.Settings.Keep; {
-	case now != room.KeepRecord:
-		rm.due = cause{}
-	case before != now && (rm.state.Recording == "" || rm.state.Stopping) && len(rm.live) > 0:
-		rm.due = cause{at: e.At.UTC(), position: e.Position}
-		if next := logOf(e.Fact); next > 0 {
-			rm.due.from = next - 1
-		} else {
-			rm.due.ask = true
-		}
-	}
-}
-
-// logOf is the position that came next in the audio log when somebody changed a room's settings; 0: nobody asked.
-func logOf(fact room.Fact) uint64 {
-	switch fact := fact.(type) {
-	case room.Created:
-		return fact.Log
-	case room.Changed:
-		return fact.Log
-	}
-	return 0
+	rm.noteKeep(e, kept, set)
 }
 
 func (rm *knownRoom) trackStarted(e *room.Event, fact room.TrackStarted, logRead uint64) {
@@ -161,15 +126,10 @@ func (rm *knownRoom) trackStarted(e *room.Event, fact room.TrackStarted, logRead
 	}
 	rm.tracks[fact.Track] = s
 	rm.live = append(rm.live, fact.Track)
-	if rec := rm.recording(rm.state.Recording); rec != nil {
+	if rec := rm.recording(rm.state.Recording); rec != nil && !rec.left {
 		rec.members = append(rec.members, fact.Track)
 	}
-	if rm.state.Settings.Keep == room.KeepRecord && (rm.state.Recording == "" || rm.state.Stopping) && rm.due == (cause{}) {
-		rm.due = cause{at: e.At.UTC(), position: e.Position}
-		if len(rm.live) > 1 { // others were not recorded until now: somebody stopped it
-			rm.due.ask, rm.due.track = true, fact.Track
-		}
-	}
+	rm.noteStart(e, fact.Track)
 }
 
 // recordingStarted begins a recording of every track that was open at its beginning or later.
@@ -182,22 +142,33 @@ func (rm *knownRoom) recordingStarted(e *room.Event, fact room.RecordingStarted)
 		since = min(since, fact.Since)
 	}
 	rec.since = since
+	ended := rm.take(rec)
 	for id, s := range rm.tracks {
-		if s.over == 0 || s.over > since {
+		if (s.over == 0 || s.over > since) && (ended == nil || s.position < ended.position) {
 			rec.members = append(rec.members, id)
 		}
 	}
 	slices.SortFunc(rec.members, func(a, b string) int { return cmp.Compare(rm.tracks[a].position, rm.tracks[b].position) })
 	rm.recordings = append(rm.recordings, rec)
-	rm.due = cause{}
+	rec.left = rec.by == room.ByKeep && (ended != nil || rm.set && rm.state.Settings.Keep != room.KeepRecord)
+	if ended != nil && ended.known { // nobody can have closed anything of it yet
+		rec.through, rec.cut = ended.through, map[string]int{}
+		for _, id := range rec.members {
+			if facts, cut := ended.cut[id]; cut {
+				rec.cut[id] = facts
+			}
+		}
+	}
 }
 
-// clip ends a recording of the tracks that go on.
-func (rm *knownRoom) clip(rec *knownRecording, through uint64) {
-	if through == 0 {
+// stopped ends a recording of the tracks that go on, unless it is known already where it ended.
+func (rm *knownRoom) stopped(rec *knownRecording, e *room.Event, fact room.RecordingStopped) {
+	at := e.At.UTC()
+	rec.stopped = &at
+	if rec.cut != nil || fact.Through == 0 && !rec.stopping {
 		return
 	}
-	rec.through, rec.cut = through, map[string]int{}
+	rec.through, rec.cut = fact.Through, map[string]int{}
 	for _, id := range rec.members {
 		if s := rm.tracks[id]; s != nil && s.over == 0 {
 			rec.cut[id] = len(s.facts)
@@ -258,31 +229,23 @@ func (rm *knownRoom) wish(region string) (draft room.Draft, ok bool) {
 	}
 	var err error
 	switch rec := rm.recording(rm.state.Recording); {
-	case rm.state.Recording == "" && rm.due.position != 0:
-		draft, err = rm.state.StartRecording(room.RecordingStarted{
-			Recording: recording.ID(region, rm.due.at, rm.due.position), By: room.ByKeep, Since: rm.due.position, From: rm.due.from,
-		})
+	case rm.state.Recording == "" && len(rm.due) > 0:
+		draft, err = rm.state.StartRecording(rm.due[0].draft(region))
 	case rec == nil:
 		return room.Draft{}, false
 	case rm.state.Stopping: // whoever halted it asks where the log is; should that one have died, this recorder does
-		if time.Since(rec.halted) < askAgain && !rm.unwanted(rec) {
+		if time.Since(rec.halted) < askAgain && !rec.left {
 			return room.Draft{}, false
 		}
-		draft, err = rm.state.StopRecording(rec.id, 1)
-	case rm.unwanted(rec):
-		draft, err = rm.state.HaltRecording()
+		draft, err = rm.state.StopRecording(rec.id, rec.through)
+	case rec.left:
+		draft, err = rm.state.HaltRecording(rec.id)
 	case rec.by == room.ByKeep && rm.state.OpenTracks() == 0:
-		draft, err = rm.state.StopRecording(rec.id, 0)
+		draft, err = rm.state.EndRecording(rec.id)
 	default:
 		return room.Draft{}, false
 	}
 	return draft, err == nil
-}
-
-// unwanted says whether a recording goes on that the room's settings want no longer. A room that nobody has set says nothing of that: another
-// recorder's defaults may want it.
-func (rm *knownRoom) unwanted(rec *knownRecording) bool {
-	return rec.by == room.ByKeep && rm.set && rm.state.Settings.Keep != room.KeepRecord
 }
 
 func (rm *knownRoom) recording(id string) *knownRecording {
@@ -296,7 +259,7 @@ func (rm *knownRoom) recording(id string) *knownRecording {
 
 // idle says that nothing of the room needs to be remembered: it is folded anew when something happens there.
 func (rm *knownRoom) idle() bool {
-	if !rm.asked.IsZero() || rm.state.Recording != "" || len(rm.live) > 0 || len(rm.state.Sessions) > 0 {
+	if !rm.asked.IsZero() || rm.state.Recording != "" || len(rm.live) > 0 || len(rm.due) > 0 || len(rm.state.Sessions) > 0 {
 		return false
 	}
 	return !slices.ContainsFunc(rm.recordings, func(rec *knownRecording) bool { return !rec.finished })

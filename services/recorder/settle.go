@@ -17,7 +17,7 @@ import (
 // the track counts; then, once all of that is read, a fact for each gap; then the last segments and the file.
 func (f *fold) settle(ctx, work context.Context) error {
 	for _, rm := range f.rooms {
-		if rm.asked.IsZero() && !rm.state.Stopping {
+		if rm.asked.IsZero() && !rm.state.Stopping && len(rm.due) == 0 {
 			continue
 		}
 		if err := f.propose(work, rm, ""); err != nil {

@@ -149,7 +149,7 @@ func (d *door) recordOff(w http.ResponseWriter, r *http.Request, roomName string
 	if _, err := d.askLog(ctx); err != nil { // before anything is changed
 		return err
 	}
-	state, position, fact, err := d.decide(r, roomName, by, (*room.State).HaltRecording)
+	state, position, fact, err := d.decide(r, roomName, by, func(s *room.State) (room.Draft, error) { return s.HaltRecording(s.Recording) })
 	if err != nil {
 		return err
 	}
@@ -166,12 +166,12 @@ func (d *door) stop(ctx context.Context, recording string) func(*room.State) (ro
 		if err != nil {
 			return room.Draft{}, away("log_away", "The recording is being stopped, but the audio log does not say where it is: try again, else a recorder stops it when the log answers.").Because(err)
 		}
-		return s.StopRecording(recording, max(log.last, 1)) // 0 would hold its tracks to their ends
+		return s.StopRecording(recording, log.last)
 	}
 }
 
-// settle changes settings, and with them what is recorded: one that makes a room be recorded in the middle of tracks says where the log was,
-// one that ends a recording stops it where the log is.
+// settle changes settings, and with them what is recorded: one that makes a room be recorded in the middle of tracks, or no longer, says where
+// the log was; one that ends a recording stops it where the log is.
 func (d *door) settle(w http.ResponseWriter, r *http.Request, name string, by allowed, decide func(*room.State) (room.Draft, room.Settings, error)) error {
 	ctx, cancel := context.WithTimeout(r.Context(), d.cfg.Patience)
 	defer cancel()
@@ -182,13 +182,13 @@ func (d *door) settle(w http.ResponseWriter, r *http.Request, name string, by al
 			return draft, err
 		}
 		var log logStand
-		starts := s.StartsRecord(wanted)
-		if stops = s.StopsRecord(wanted); starts || stops {
+		turns := s.TurnsRecord(wanted)
+		if stops = s.StopsRecord(wanted); turns || stops {
 			if log, err = d.askLog(ctx); err != nil {
 				return room.Draft{}, err
 			}
 		}
-		if !starts {
+		if !turns {
 			return s.Set(wanted)
 		}
 		return s.SetAt(wanted, log.last+1)
@@ -197,26 +197,25 @@ func (d *door) settle(w http.ResponseWriter, r *http.Request, name string, by al
 		return err
 	}
 	if stops {
-		if stopped := d.stopKept(r, name, by, state.Recording); stopped != nil {
-			state = stopped
+		if state, err = d.stopKept(r, name, by, state.Recording); err != nil {
+			return err
 		}
 	}
 	return d.tell(w, r, state, position, fact)
 }
 
-// stopKept ends the recording of a room that is no longer to be recorded. Where that fails a recorder does it.
-func (d *door) stopKept(r *http.Request, name string, by allowed, recording string) (after *room.State) {
+// stopKept ends the recording of a room that is no longer to be recorded, and no other one.
+func (d *door) stopKept(r *http.Request, name string, by allowed, recording string) (after *room.State, err error) {
 	ctx, cancel := context.WithTimeout(r.Context(), d.cfg.Patience)
 	defer cancel()
-	_, _, _, err := d.decide(r, name, by, (*room.State).HaltRecording)
+	_, _, _, err = d.decide(r, name, by, func(s *room.State) (room.Draft, error) { return s.HaltRecording(recording) })
 	if err == nil {
 		after, _, _, err = d.decide(r, name, by, d.stop(ctx, recording))
 	}
 	if err != nil {
-		d.deps.Logger.WarnContext(ctx, "a recording is left to a recorder to stop", "room", name, "recording", recording, "error", err)
-		return nil
+		return nil, away("log_away", "The settings are changed, but what is recorded goes on: set them once more, else a recorder stops it when the log answers.").Because(err)
 	}
-	return after
+	return after, nil
 }
 
 // logStand is how the audio log is, by the word of its leader.
