@@ -156,6 +156,22 @@ test('a cut connection comes back by itself, as the same session, and is heard a
   line.close()
 })
 
+test('leaving without a connection: what nobody is known to have is told, after leaving too', async () => {
+  const line = await cable(edge.url)
+  const ann = await someone('Ann', 0)
+  await goLive(ann, { ...edge, url: line.url }, 'unsaid')
+  line.cut()
+  await ann.page.waitForSelector('[data-banner=lost]')
+  const unacked = () => ann.page.evaluate(async () => (await window.__airloom!.stats()).published[0]!.unackedMs)
+  await expect.poll(unacked, { timeout: 20_000 }).toBeGreaterThan(4_000)
+  await ann.page.click('text=Leave')
+  const told = ann.page.getByRole('alert').locator('[data-banner=unkept]')
+  await expect.poll(() => told.textContent(), { timeout: 10_000 }).toMatch(/Up to \d+ s of what you said may not be kept/)
+  await told.getByRole('button').click()
+  expect(await ann.page.isVisible('[data-banner=unkept]')).toBe(false)
+  line.close()
+})
+
 test('a restarted edge: back by itself, as the same session', async () => {
   if (!edge.own) throw new Error('needs an edge of its own: unset AIRLOOM_URL')
   const ann = await someone('Ann', 0)
