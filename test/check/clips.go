@@ -36,7 +36,7 @@ func (c *clips) apply(e *room.Event, state *room.State, fold func(*room.Event)) 
 			c.start(e.Position, f, state)
 		}
 	case room.RecordingStopped:
-		if rec := c.recording(open); rec != nil && f.Recording == open {
+		if rec := c.recording(open); rec != nil && state.Recording != open { // else the fold did not take it
 			rec.stop(f.Through, state)
 		}
 	case room.TrackStarted:
