@@ -268,3 +268,12 @@ test.each<object>([
   await until(() => welcomes.length === 3)
   expect(edge.last.hello.from).toBeUndefined()
 })
+
+test('a hello that resumes names eight tracks and not more: the edge would refuse it for good', async () => {
+  published = Array.from({ length: 10 }, (_, n) => ({ track: `track${n}`, epoch: 0, acked: n }))
+  link.start()
+  await until(() => link.open)
+  edge.last.cut()
+  await until(() => edge.sockets.length === 2 && edge.last.hello)
+  expect(edge.last.hello.tracks).toEqual(published.slice(0, 8))
+})

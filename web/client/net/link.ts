@@ -44,13 +44,15 @@ export interface LinkEvents {
   past(): Place | undefined
   /** The end: no more attempts. Undefined after `leave` or `close`. */
   closed(error: AirloomError | undefined): void
-  /** What this session still publishes, for a resuming hello. */
+  /** What this session still publishes, for a resuming hello; what goes on comes first, for not more than eight are named. */
   tracks(): ResumedTrack[]
 }
 
 /** Ask for a newer token when the old one has less than this to live. */
 const TOKEN_MARGIN_S = 60
 const HELLO_MS = 10_000
+/** A session may have so many at a time: an edge refuses a hello that names more, for good. */
+const MAX_TRACKS = 8
 
 export class Link {
   #config: LinkConfig
@@ -160,7 +162,7 @@ export class Link {
     if (agent) hello.agent = agent
     if (this.#resume) {
       hello.resume = this.#resume
-      hello.tracks = this.#events.tracks()
+      hello.tracks = this.#events.tracks().slice(0, MAX_TRACKS)
     }
     Object.assign(hello, this.#events.past() ?? this.#begin)
     const open = this.#config.open ?? ((url) => new WebSocket(url) as SocketLike)

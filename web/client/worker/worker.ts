@@ -11,8 +11,6 @@ import { type PublishConfig, Publisher } from './publisher'
 import { Remains } from './remains'
 
 const tell = (message: FromWorker) => self.postMessage(message)
-/** An edge refuses a hello that names more tracks than a session may have. */
-const MAX_TRACKS = 8
 const plain = (error: unknown) =>
   error instanceof AirloomError ? { code: error.code, message: error.message } : { code: 'codec', message: String(error) }
 
@@ -102,7 +100,7 @@ class Engine {
           this.#remains.close()
           tell({ type: 'closed', error: error && plain(error) })
         },
-        tracks: () => [...[...this.#publishers.values()].flatMap((p) => p.resumable), ...this.#remains.resumable].slice(0, MAX_TRACKS),
+        tracks: () => [...[...this.#publishers.values()].flatMap((p) => p.resumable), ...this.#remains.resumable],
       },
     )
     this.#link = link
