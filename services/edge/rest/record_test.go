@@ -2,13 +2,17 @@ package rest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"testing"
 	"time"
 
+	"airloom/internal/auth"
 	"airloom/internal/bus"
+	"airloom/internal/problem"
 	"airloom/internal/room"
 	"airloom/internal/subject"
 )
@@ -133,11 +137,44 @@ func TestKeepHasPositions(t *testing.T) {
 	h.logged("hall", 3)
 	set("rewind")
 	facts := h.recordingFacts("hall")
-	if set := facts[0].(room.Created); set.Log != 5 {
-		t.Errorf("%+v", set)
+	if on := facts[0].(room.Created); on.Log != 5 {
+		t.Errorf("%+v", on)
+	}
+	if off := facts[2].(room.Changed); off.Log != 8 { // whoever starts late what was due before ends it there
+		t.Errorf("%+v", off)
 	}
 	if last := facts[len(facts)-1]; last != (room.RecordingStopped{Recording: "r1", Through: 7}) {
 		t.Errorf("%v", facts)
+	}
+}
+
+// A recording that a change of settings ends is that one and no other, and where it cannot be stopped that is said: the same change stops it then.
+func TestAChangeThatCannotStopARecording(t *testing.T) {
+	h := build(t, nil)
+	d := &door{cfg: Config{Patience: 5 * time.Second}, deps: Deps{Bus: h.connect(bus.Edge), Log: h.log}}
+	by := allowed{auth.Claims{Grants: auth.AllGrants()}, moderate}
+	r := httptest.NewRequestWithContext(t.Context(), "PUT", "/", nil)
+	for _, fact := range []room.Fact{room.Created{Settings: room.Settings{Keep: room.KeepRewind, Speak: room.SpeakGranted}}, room.RecordingStarted{Recording: "r1", By: room.ByKeep}} {
+		if _, _, err := h.log.Decide(t.Context(), "hall", "", func(*room.State) (room.Draft, error) { return room.Draft{Fact: fact}, nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if after, err := d.stopKept(r, "hall", by, "r0"); err != nil || after.Recording != "r1" || after.Stopping {
+		t.Errorf("another recording: %+v, %v", after, err)
+	}
+	h.withoutLog(func() {
+		_, err := d.stopKept(r, "hall", by, "r1")
+		var p *problem.Problem
+		if !errors.As(err, &p) || p.Status != http.StatusServiceUnavailable || p.Code != "log_away" {
+			t.Errorf("without the log: %v", err)
+		}
+	})
+	if err := h.connect(bus.Admin).EnsureStreams(t.Context(), bus.Streams{Region: "local"}); err != nil {
+		t.Fatal(err)
+	}
+	a := h.do("PUT", "/v1/rooms/hall/settings", h.token("hall", "moderate"), `{"keep":"rewind"}`)
+	if facts := h.recordingFacts("hall"); a.StatusCode != http.StatusOK || facts[len(facts)-1] != (room.RecordingStopped{Recording: "r1"}) {
+		t.Errorf("%d %s: %v", a.StatusCode, a.body, facts)
 	}
 }
 
