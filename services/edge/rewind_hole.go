@@ -18,7 +18,7 @@ func (p *player) bridge(ctx context.Context, l *lane, now int64) {
 		return
 	}
 	if !l.begun {
-		p.order.begin(l, w.piece)
+		p.order.beginLate(l)
 		return
 	}
 	h, missing := l.missing()
@@ -58,6 +58,9 @@ func (p *player) takeIn(l *lane, found []*piece) bool {
 // declared says that somebody has said of the whole hole that it will never be filled.
 func (p *player) declared(l *lane) bool {
 	h, missing := l.missing()
+	if w := l.waits[0]; !l.begun && w.first > 0 { // what comes right before it would tell where the track is taken up
+		h.from, missing = w.first-1, true
+	}
 	p.hub.mu.Lock()
 	defer p.hub.mu.Unlock()
 	known := p.hub.state.Tracks[l.track]

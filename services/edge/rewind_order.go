@@ -11,6 +11,8 @@ import (
 // hole is given up.
 type order struct {
 	began int64 // when the log took what is wanted from its epoch's beginning: ns since 1970
+	from  int64 // and from when on it took what is wanted in any case
+	reads bool  // it is given what the log took right before that: a track that is live has begun by then
 	lanes map[string]*lane
 	busy  map[*lane]struct{} // those with something that waits
 	bytes int                // that wait
@@ -27,6 +29,7 @@ type lane struct {
 	next     uint64 // seq
 	position uint64 // in the log, of what was given last
 	newest   int64  // when the log took the newest piece of it, or when it was first heard of
+	left     []hole // left out where it was taken up, and not told yet
 	waits    []entry
 
 	// Of the owner.
@@ -86,7 +89,7 @@ func (o *order) lane(track string, at int64) *lane {
 func (o *order) add(p *piece) *lane {
 	l := o.lane(p.track, p.at)
 	l.newest = max(l.newest, p.at)
-	if !l.begun && !p.late {
+	if !l.begun && !p.late && !o.resumes(p) {
 		o.begin(l, p) // what was sent again says nothing of where the track is
 	}
 	if l.passed(p) {
@@ -110,23 +113,6 @@ func (o *order) add(p *piece) *lane {
 	}
 	o.trim(l)
 	return l
-}
-
-// begin says where a track is taken up: from its epoch's first seq if that began late enough, else from p on, with what was sent again
-// right before it of the time that is wanted: its speaker had no edge then.
-func (o *order) begin(l *lane, p *piece) {
-	l.begun, l.epoch, l.next = true, p.epoch, uint64(p.first)
-	for i := len(l.waits) - 1; i >= 0; i-- {
-		w := l.waits[i]
-		wanted := p.at-(int64(p.first)-int64(w.first))*p.seqLasts() >= o.began
-		if wanted && w.epoch == p.epoch && uint64(w.first) < l.next && uint64(w.last)+1 >= l.next {
-			l.next = uint64(w.first)
-		}
-	}
-	if p.at-int64(p.first)*p.seqLasts() >= o.began {
-		l.next = 0
-	}
-	o.trim(l)
 }
 
 // passed says that all of p was given, or that it comes too late.

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -91,6 +92,7 @@ func TestOrderBeginsInTheMiddle(t *testing.T) {
 	track := frame.TrackID(handle)
 	at := time.Unix(1_000_000, 0)
 	o := newOrder(at.Add(-preroll).UnixNano())
+	o.from, o.reads = at.Add(500*time.Millisecond).UnixNano(), true
 	position := uint64(0)
 	log := func(packet []byte) {
 		position++
@@ -113,30 +115,51 @@ func TestOrderBeginsInTheMiddle(t *testing.T) {
 		}
 		o.take(l)
 	}
-	if !o.idle() || o.late != 2 {
-		t.Errorf("%d late, idle %v", o.late, o.idle())
+	if !o.idle() || o.late != 2 || len(l.left) != 0 {
+		t.Errorf("%d late, idle %v, left out %v", o.late, o.idle(), l.left)
 	}
 }
 
-// Where a listener begins while a speaker had no edge, it hears what was said from there on, though all of it was sent again; what was said
-// before is not wanted.
+// Where a listener begins while a speaker had no edge, it hears all that the log took from there on, though all of it was sent again and some
+// of it lies behind the first live pack; also where it goes on in the midst of that.
 func TestOrderBeginsWhereNobodyWasLive(t *testing.T) {
 	const handle = 7
 	track := frame.TrackID(handle)
 	at := time.Unix(1_000_000, 0)
-	o := newOrder(at.Add(-preroll).UnixNano())
 	back := at.Add(10 * time.Second) // the speaker has had no edge for 20 s, 1000 seqs
-	for i := range uint32(20) {
-		for _, p := range logged(t, track, uint64(i+1), back, audio(t, handle, 0, 50_000+50*i, 50, frame.Backlog)) {
-			o.add(p)
+	for name, c := range map[string]struct {
+		from  time.Time
+		lacks uint32 // a pack that never came
+		first uint32
+		left  []hole
+	}{
+		"before":       {from: at, first: 50_000},
+		"in the midst": {from: back.Add(4 * time.Millisecond), first: 50_200},
+		"with a hole":  {from: back, lacks: 50_300, first: 50_350, left: []hole{{track, 0, 50_000, 50_299}}},
+	} {
+		o := newOrder(c.from.Add(-preroll).UnixNano())
+		o.from, o.reads = c.from.UnixNano(), true
+		add := func(i int, packet []byte) {
+			for _, p := range logged(t, track, uint64(i+1), back.Add(time.Duration(i)*time.Millisecond), packet) {
+				o.add(p)
+			}
 		}
-	}
-	for _, p := range logged(t, track, 21, back, audio(t, handle, 0, 51_000, 10, 0)) {
-		o.add(p)
-	}
-	l := o.first()
-	if first := l.waits[0].first; !l.joins() || first != 50_250 { // 15 s before it was back
-		t.Errorf("it begins with seq %d, joins %v", first, l.joins())
+		for i := range 20 {
+			if seq := uint32(50_000 + 50*i); seq != c.lacks || c.lacks == 0 {
+				add(i+i/10, audio(t, handle, 0, seq, 50, frame.Backlog)) // the live pack comes in the middle
+			}
+			if i == 9 {
+				add(10, audio(t, handle, 0, 51_000, 10, 0))
+			}
+		}
+		l := o.first()
+		if l.begun {
+			t.Errorf("%s: it is taken up before more is read", name)
+		}
+		o.beginLate(l)
+		if first := l.waits[0].first; !l.joins() || first != c.first || !slices.Equal(l.left, c.left) {
+			t.Errorf("%s: it begins with seq %d, joins %v, left out %v", name, first, l.joins(), l.left)
+		}
 	}
 }
 

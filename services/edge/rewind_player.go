@@ -161,7 +161,7 @@ func (p *player) give(ctx context.Context, now int64) {
 	for l := range p.order.busy {
 		l.parked = false
 	}
-	for p.room() > 2 && !p.stopped.Load() { // a packet, and what is told before it
+	for p.room() > 3 && !p.stopped.Load() { // a packet, and what is told before it
 		l := p.order.first()
 		switch {
 		case l == nil || l.waits[0].place > p.horizon:
@@ -176,7 +176,7 @@ func (p *player) give(ctx context.Context, now int64) {
 			p.put(l, now)
 		}
 	}
-	if p.room() <= 2 { // the socket is slower than the rate: what it did not take is not owed to it
+	if p.room() <= 3 { // the socket is slower than the rate: what it did not take is not owed to it
 		p.horizon = min(p.horizon, p.upcoming()+int64(firstFor))
 	}
 }
@@ -272,6 +272,10 @@ func (p *player) put(l *lane, now int64) {
 	w := p.order.take(l)
 	if p.introduce(l); w.place < p.from || l.own {
 		return
+	}
+	if len(l.left) > 0 {
+		p.skipped(l.left...)
+		l.left = nil
 	}
 	l.due = max(l.due, now-int64(float64(firstFor)/p.rate)) + int64(float64(w.lasts())/(p.rate*drift))
 	p.push(w.message)

@@ -170,7 +170,11 @@ func (p *player) push(message []byte) {
 }
 
 // skipped tells, in the order of the packets, of seqs that will not come.
-func (p *player) skipped(h hole) {
-	p.reel.tape.metrics.tapeHoles.Add(int64(h.to) - int64(h.from) + 1)
-	p.push(text(skippedMessage{Type: "skipped", Reason: "gap", Tracks: []skippedTrack{{Track: h.track, Epoch: h.epoch, From: h.from, To: h.to}}}))
+func (p *player) skipped(holes ...hole) {
+	m := skippedMessage{Type: "skipped", Reason: "gap"}
+	for _, h := range holes {
+		p.reel.tape.metrics.tapeHoles.Add(int64(h.to) - int64(h.from) + 1)
+		m.Tracks = append(m.Tracks, skippedTrack{Track: h.track, Epoch: h.epoch, From: h.from, To: h.to})
+	}
+	p.push(text(m))
 }

@@ -64,12 +64,14 @@ func (p *player) settle(known windowKnown, now time.Time) {
 		oldest = *known.From
 	}
 	p.order = newOrder(at.Add(-preroll).UnixNano())
+	p.order.from, p.order.reads = at.UnixNano(), !at.Add(-preroll).Before(oldest)
 	p.order.live = p.hub.ring.tracks
 	switch {
 	case p.where.kind == fromTime && at.After(now):
 		p.where.kind, p.clamped = fromLive, "after_window"
 	case p.where.kind == fromStart && known.From == nil: // the log has nothing yet: all that comes is wanted
-		p.order.began, p.read, p.start = 0, 1, 1
+		p.order.began, p.order.from, p.order.reads = 0, 0, false
+		p.read, p.start = 1, 1
 		p.horizon = now.UnixNano()
 		p.reply(statePast, now)
 		return
@@ -78,7 +80,7 @@ func (p *player) settle(known windowKnown, now time.Time) {
 		fallthrough
 	case p.where.kind == fromStart:
 		at, p.read, p.start = oldest, known.oldest, known.oldest
-		p.order.began = oldest.Add(-startSlack).UnixNano()
+		p.order.began, p.order.from, p.order.reads = oldest.Add(-startSlack).UnixNano(), oldest.UnixNano(), false
 	}
 	if p.where.kind == fromLive {
 		return
