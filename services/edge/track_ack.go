@@ -221,10 +221,10 @@ func (t *track) await(ctx context.Context, epoch uint8, seq int64, away <-chan s
 	}
 }
 
-// awaitLog is await for as long as the log is away, and then for as long as acks move.
+// awaitLog is await for as long as the log or the speaker is away, and then for as long as acks move.
 func (t *track) awaitLog(ctx context.Context, epoch uint8, seq int64) {
 	for {
-		away, acked := t.edge.outbox.isAway(), t.ackedOf(epoch)
+		away, acked := t.edge.outbox.isAway() || !t.session.hasSocket(), t.ackedOf(epoch)
 		waiting, cancel := context.WithTimeout(ctx, t.edge.limits.end)
 		done := t.await(waiting, epoch, seq, nil)
 		cancel()

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"airloom/internal/frame"
 )
 
 // waitingForAcks counts the goroutines that wait for a track's acks.
@@ -50,4 +52,31 @@ func TestEndWhoseFramesNeverCome(t *testing.T) {
 	mend()
 	until(t, "track.ended is in the log", func() bool { return ended(t, s) })
 	s.speaker.waitAck(s.track.Track, 0, 9)
+}
+
+// A speaker that has lost its socket has yet to send what is missing: its track does not end before it is back.
+func TestEndOfATrackWhoseSpeakerIsAway(t *testing.T) {
+	h := newHouse(t)
+	d := h.edge(func(e *Edge) { e.limits.end = 200 * time.Millisecond })
+	s := &stage{door: d, t: t}
+	var welcome *inMessage
+	s.speaker, welcome = d.join("hall", "speaker", nil)
+	s.track = s.speaker.track()
+	s.say(0, 9)
+	session := d.session("hall", welcome.Session)
+	s.speaker.request("track.end", fields{"track": s.track.Track, "epoch": 0, "last": 19})
+	until(t, "the end waits", func() bool { return waitingForAcks() > 0 })
+	s.speaker.c.Close()
+	until(t, "the socket is gone", func() bool { return !session.hasSocket() })
+	began := time.Now()
+	until(t, "the end has waited five times its time", func() bool { return time.Since(began) > 5*d.limits.end })
+	if ended(t, s) {
+		t.Fatal("the track ended while its speaker was away")
+	}
+	back, _ := d.join("hall", "speaker", fields{"resume": welcome.Resume})
+	for seq := uint32(10); seq < 20; seq++ {
+		back.sendAudio(audio(t, s.track.Handle, 0, seq, 1, frame.Backlog))
+	}
+	back.waitAck(s.track.Track, 0, 19)
+	until(t, "track.ended is in the log", func() bool { return ended(t, s) })
 }
