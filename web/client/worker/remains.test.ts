@@ -201,3 +201,15 @@ test('eight tracks are held, not more: the oldest is given up', async () => {
   expect(remains.resumable.map(({ track }) => track)).toEqual([9, 8, 7, 6, 5, 4, 3, 2].map((n) => `track${n}`))
   expect(unkept.map(({ track }) => track)).toEqual(['track1'])
 })
+
+test('the right to speak is taken: nothing is sent again, for each packet would count against this session', async () => {
+  const { socket } = await endedUnacked(10)
+  socket.send({ type: 'grants', grants: { listen: true, speak: false, record: false, moderate: false }, by: 'mo' })
+  socket.send({ type: 'resend', track: 'track1', epoch: 0, from: 0 })
+  await vi.waitUntil(() => !link.standing.speaks)
+  remains.heard({ type: 'log', state: 'ok' })
+  await link.request({ type: 'listen', on: true })
+  expect(backlog()).toEqual([])
+  socket.send({ type: 'closed', track: 'track1', epoch: 0, acked: 9, kept: 10 })
+  await idle()
+})
