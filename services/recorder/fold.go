@@ -12,7 +12,10 @@ const gathered = 4096
 // sorted is how many packs are folded before what they complete is stored and what is too much is put aside: each may open a segment.
 const sorted = 512
 
-type trackKey struct{ room, track string }
+type (
+	trackKey  struct{ room, track string }
+	followKey struct{ room, track, recording string }
+)
 
 // fold is the recorder's work, on one goroutine that owns all of it.
 //
@@ -29,6 +32,8 @@ type fold struct {
 	folded, read     uint64       // positions up to which events and log are done
 	rooms            map[string]*knownRoom
 	follows          map[trackKey][]*follow // of each track one for each recording that waits for it
+	byRecording      map[followKey]*follow  // the same ones
+	calm             map[string]bool        // recordings that wait for nothing but their tracks to be stored
 	touched          map[*follow]bool       // may have segments to close
 	asked            bool                   // an event was appended, or refused because there is a newer one
 	writes           *pool

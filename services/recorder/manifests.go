@@ -24,12 +24,21 @@ func (f *fold) finish(ctx context.Context, done rendered) error {
 	}
 	fo := done.follow
 	rm := f.rooms[fo.room]
-	if rec := rm.recording(fo.recording); rec != nil {
-		rec.done[done.track.Track] = done.track
-	}
 	f.r.metrics.tracks.Add(1)
 	f.unfollow(fo)
-	return f.sync(ctx, rm)
+	rec := rm.recording(fo.recording)
+	if rec == nil {
+		return nil
+	}
+	rec.done[done.track.Track] = done.track
+	if err := f.syncRecording(ctx, rm, rec); err != nil {
+		return err
+	}
+	if rec.finished {
+		delete(f.calm, rec.id)
+		rm.forget()
+	}
+	return nil
 }
 
 // remember takes a track's part of the manifest from the store.

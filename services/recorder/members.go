@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"maps"
 	"slices"
 	"time"
 
@@ -14,19 +15,37 @@ import (
 // sync follows what a room's events say must be recorded, and tells the followed tracks of their end.
 func (f *fold) sync(ctx context.Context, rm *knownRoom) error {
 	for _, rec := range rm.recordings {
-		if rec.finished {
+		if f.calm[rec.id] {
 			continue
 		}
-		for _, track := range rec.members {
-			if err := f.member(ctx, rm, rec, track); err != nil {
-				return err
-			}
-		}
-		if err := f.finishRecording(ctx, rm, rec); err != nil {
+		if err := f.syncRecording(ctx, rm, rec); err != nil {
 			return err
 		}
 	}
 	rm.forget()
+	return nil
+}
+
+// syncRecording is sync for one recording. One that waits for nothing but its tracks to be stored is calm: no event changes it, and it is looked at
+// when a track of it is.
+func (f *fold) syncRecording(ctx context.Context, rm *knownRoom, rec *knownRecording) error {
+	if rec.finished {
+		return nil
+	}
+	calm := rec.stopped != nil
+	for _, track := range rec.members {
+		if err := f.member(ctx, rm, rec, track); err != nil {
+			return err
+		}
+		fo := f.followOf(rm.name, track, rec.id)
+		calm = calm && (fo == nil || fo.ended && fo.closing != nil)
+	}
+	if err := f.finishRecording(ctx, rm, rec); err != nil {
+		return err
+	}
+	if calm && !rec.finished {
+		f.calm[rec.id] = true
+	}
 	return nil
 }
 
@@ -100,10 +119,10 @@ func (f *fold) follow(rm *knownRoom, rec *knownRecording, track string) *follow 
 		fo.end(s.endKnown, s.endEpoch, s.last)
 		fo.noticed = time.Now()
 	}
-	key := trackKey{rm.name, track}
-	f.follows[key] = append(f.follows[key], fo)
+	f.follows[fo.key()] = append(f.follows[fo.key()], fo)
+	f.byRecording[followKey{rm.name, track, rec.id}] = fo
 	f.touched[fo] = true
-	f.countFollows()
+	f.r.metrics.follows.Store(int64(len(f.byRecording)))
 	return fo
 }
 
@@ -127,26 +146,11 @@ func (rec *knownRecording) follow(rm *knownRoom, s *knownTrack) *follow {
 func (fo *follow) key() trackKey { return trackKey{fo.room, fo.info.Track} }
 
 // followed are all that are followed.
-func (f *fold) followed() iter.Seq[*follow] {
-	return func(yield func(*follow) bool) {
-		for _, some := range f.follows {
-			for _, fo := range some {
-				if !yield(fo) {
-					return
-				}
-			}
-		}
-	}
-}
+func (f *fold) followed() iter.Seq[*follow] { return maps.Values(f.byRecording) }
 
 // followOf gives the follow of a track for a recording, nil where there is none.
 func (f *fold) followOf(room, track, recording string) *follow {
-	for _, fo := range f.follows[trackKey{room, track}] {
-		if fo.recording == recording {
-			return fo
-		}
-	}
-	return nil
+	return f.byRecording[followKey{room, track, recording}]
 }
 
 func (f *fold) unfollow(fo *follow) {
@@ -154,14 +158,7 @@ func (f *fold) unfollow(fo *follow) {
 	if f.follows[fo.key()] = left; len(left) == 0 {
 		delete(f.follows, fo.key())
 	}
+	delete(f.byRecording, followKey{fo.room, fo.info.Track, fo.recording})
 	delete(f.touched, fo)
-	f.countFollows()
-}
-
-func (f *fold) countFollows() {
-	n := int64(0)
-	for range f.followed() {
-		n++
-	}
-	f.r.metrics.follows.Store(n)
+	f.r.metrics.follows.Store(int64(len(f.byRecording)))
 }

@@ -31,16 +31,16 @@ func newMetrics() (*metrics, error) {
 		name, text string
 		value      *atomic.Int64
 	}{
-		{"airloom.recorder.frames", "frames recorded", &m.frames},
-		{"airloom.recorder.duplicates", "frames that came again with the same bytes", &m.duplicates},
-		{"airloom.recorder.equivocations", "frames that came again with other bytes: the first was kept", &m.equivocations},
-		{"airloom.recorder.late", "frames that came after they were declared missing", &m.late},
-		{"airloom.recorder.mismatched", "frames that last longer or shorter than the others of their epoch: not recorded", &m.mismatched},
+		{"airloom.recorder.frames", "frames recorded, once for each recording that holds them", &m.frames},
+		{"airloom.recorder.duplicates", "frames that came again with the same bytes, once for each recording that holds them", &m.duplicates},
+		{"airloom.recorder.equivocations", "frames that came again with other bytes, once for each recording that holds them: the first was kept", &m.equivocations},
+		{"airloom.recorder.late", "frames that came after they were declared missing, or after the closing of their track, once for each recording that holds it", &m.late},
+		{"airloom.recorder.mismatched", "frames that last longer or shorter than the others of their epoch, once for each recording that holds it: not recorded", &m.mismatched},
 		{"airloom.recorder.rejected", "packets in the log that are none", &m.rejected},
 		{"airloom.recorder.gaps", "gaps declared by this recorder", &m.gaps},
 		{"airloom.recorder.missing", "seqs in gaps declared by this recorder", &m.missing},
 		{"airloom.recorder.segments", "segments closed", &m.segments},
-		{"airloom.recorder.tracks", "tracks finished", &m.tracks},
+		{"airloom.recorder.tracks", "tracks finished, once for each recording", &m.tracks},
 		{"airloom.recorder.divergences", "ALARM: objects that another recorder wrote with other bytes", &m.divergences},
 		{"airloom.recorder.skipped", "ALARM: log positions that could not be read any more", &m.skipped},
 		{"airloom.recorder.recovered", "messages that one replica of the log had lost and another one still had", &m.recovered},
@@ -58,7 +58,7 @@ func newMetrics() (*metrics, error) {
 		value      func() int64
 	}{
 		{"airloom.recorder.lag", "log messages that wait to be read", m.lag.Load},
-		{"airloom.recorder.following", "tracks being recorded", m.follows.Load},
+		{"airloom.recorder.following", "tracks being recorded, once for each recording", m.follows.Load},
 	} {
 		_, err := meter.Int64ObservableGauge(g.name, metric.WithDescription(g.text),
 			metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error { o.Observe(g.value()); return nil }))

@@ -34,32 +34,39 @@ func (f *fold) pack(ctx context.Context, m *message) {
 			trace.WithAttributes(attribute.String("airloom.room", at.Room), attribute.String("airloom.track", at.Track), attribute.Int64("airloom.position", int64(m.pos))))
 		defer span.End()
 	}
-	for _, fo := range followed {
-		f.packets(fo, m)
-	}
+	f.packets(m, followed)
 }
 
-func (f *fold) packets(fo *follow, m *message) {
+// packets folds a message's packets into follows of its track, at least one.
+func (f *fold) packets(m *message, followed []*follow) {
 	var p frame.Packet
 	for rest := m.data; len(rest) > 0; {
 		var err error
 		rest, err = frame.Parse(rest, &p)
-		if err != nil || p.Handle != fo.handle {
+		if fo := followed[0]; err != nil || p.Handle != fo.handle {
 			f.r.metrics.rejected.Add(1)
 			if all, speak := fo.passed.tell(time.Now(), 1); speak {
 				f.r.logger.Warn("passing over packets in the log", "room", fo.room, "track", fo.info.Track, "packets", all, "position", m.pos, "error", err)
 			}
 			continue
 		}
-		t := fo.add(m.pos, &p)
-		f.r.metrics.count(t)
-		if all, speak := fo.clashed.tell(time.Now(), len(t.clashes)); speak {
-			c := t.clashes[0]
-			f.r.logger.Error("equivocation: one seq with different bytes; the first one stays", "room", fo.room, "track", fo.info.Track, "seqs", all,
-				"epoch", c.epoch, "seq", c.seq, "kept", fmt.Sprintf("%x", c.kept), "other", fmt.Sprintf("%x", c.other), "position", m.pos)
+		for _, fo := range followed {
+			if !fo.outside(m.pos) { // most of many recordings of a track are
+				f.packet(m.pos, fo, &p)
+			}
 		}
-		f.touched[fo] = true
 	}
+}
+
+func (f *fold) packet(pos uint64, fo *follow, p *frame.Packet) {
+	t := fo.add(pos, p)
+	f.r.metrics.count(t)
+	if all, speak := fo.clashed.tell(time.Now(), len(t.clashes)); speak {
+		c := t.clashes[0]
+		f.r.logger.Error("equivocation: one seq with different bytes; the first one stays", "room", fo.room, "track", fo.info.Track, "seqs", all,
+			"epoch", c.epoch, "seq", c.seq, "kept", fmt.Sprintf("%x", c.kept), "other", fmt.Sprintf("%x", c.other), "position", pos)
+	}
+	f.touched[fo] = true
 }
 
 // closeSegments stores what has become complete.

@@ -40,7 +40,7 @@ func (f *fold) readPacks(ctx context.Context, fo *follow, after, through uint64,
 			if failed != nil {
 				return
 			}
-			f.packets(fo, &m)
+			f.packets(&m, []*follow{fo})
 			if packs++; packs%sortedAgain == 0 {
 				if failed = each(m.pos); failed != nil {
 					stop()

@@ -103,7 +103,8 @@ func newFold(r *Recorder) *fold {
 		r: r, keeper: keep,
 		events: r.tap(subject.EventStream(r.cfg.Region)), packs: r.tap(subject.LogStream(r.cfg.Region)),
 		eventsIn: make(chan message, tapped), packsIn: make(chan message, tapped),
-		rooms: map[string]*knownRoom{}, follows: map[trackKey][]*follow{}, touched: map[*follow]bool{},
+		rooms: map[string]*knownRoom{}, follows: map[trackKey][]*follow{}, byRecording: map[followKey]*follow{},
+		calm: map[string]bool{}, touched: map[*follow]bool{},
 		writes: newPool(r.cfg.Writers), places: make(chan struct{}, r.cfg.Renders), rendered: make(chan rendered),
 	}
 }

@@ -49,7 +49,7 @@ func TestRow63ForgedFramesFillNoLog(t *testing.T) {
 	f := &fold{r: &Recorder{metrics: m, logger: slog.New(slog.NewTextHandler(&lines, nil))}, touched: map[*follow]bool{}}
 	fo := newFollow("hall", recording.Track{Track: frame.TrackID(7), FrameMS: 20}, 7)
 	for pos := range uint64(1000) {
-		f.packets(fo, &message{pos: pos + 1, data: forged(t, pos)})
+		f.packets(&message{pos: pos + 1, data: forged(t, pos)}, []*follow{fo})
 	}
 	if n := strings.Count(lines.String(), "equivocation"); n < 1 || n > 10 {
 		t.Errorf("%d lines of equivocation", n)
