@@ -91,6 +91,11 @@ func (e *epoch) put(seq uint32, s slot) (kept known, taken bool) {
 	return known{}, false
 }
 
+// past says whether of a segment's seqs only that they are taken is known.
+func (e *epoch) past(n uint32) bool {
+	return e.done.Contains(n) && e.recent[n] == nil || e.aside.Contains(n)
+}
+
 // drop forgets what was logged after a position, within a range of seqs.
 func (e *epoch) drop(from, to uint32, through uint64) {
 	for n, seg := range e.open {
@@ -171,7 +176,12 @@ func (e *epoch) highest() int64 {
 // putAside forgets the segment that has waited longest for something to come. Not the highest one, by which the epoch's
 // end is known.
 func (e *epoch) putAside() bool {
-	highest := uint32(max(e.highest(), 0) / recording.SegmentSeqs)
+	highest := uint32(max(e.doneHigh, 0) / recording.SegmentSeqs)
+	for n, seg := range e.open {
+		if seg.filled > 0 {
+			highest = max(highest, n)
+		}
+	}
 	var least *openSegment
 	for _, seg := range e.open {
 		if seg.n != highest && seg.filled > 0 && (least == nil || seg.newest < least.newest) {

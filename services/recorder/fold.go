@@ -9,8 +9,12 @@ import (
 // gathered is how many packs are folded in one step at most.
 const gathered = 4096
 
-// sorted is how many packs are folded before what they complete is stored and what is too much is put aside: each may open a segment.
-const sorted = 512
+// sorted is how many packs are folded before what they complete is stored and what is too much is put aside: each may open a segment. One that declares
+// silence may open a hundred, so it is no more than so many seqs, either, and those of the last pack.
+const (
+	sorted     = 512
+	sortedSeqs = 10 * sorted
+)
 
 type (
 	trackKey  struct{ room, track string }
@@ -35,6 +39,7 @@ type fold struct {
 	byRecording      map[followKey]*follow  // the same ones
 	calm             map[string]bool        // recordings that wait for nothing but their tracks to be stored
 	touched          map[*follow]bool       // may have segments to close
+	unsorted         int                    // seqs that were taken since they were looked at
 	asked            bool                   // an event was appended, or refused because there is a newer one
 	writes           *pool
 	places           chan struct{}  // for renders
@@ -120,13 +125,8 @@ func (f *fold) step(ctx, work context.Context) (more bool, err error) {
 	if err := f.catchUp(ctx, work, len(packs) > 0 || !f.r.caught.Load()); err != nil { // the packs are read again then
 		return false, err
 	}
-	for i := range packs {
-		f.pack(work, &packs[i])
-		if (i+1)%sorted == 0 {
-			if err := f.closeSegments(work); err != nil {
-				return false, err
-			}
-		}
+	if err := f.foldPacks(work, packs); err != nil {
+		return false, err
 	}
 	f.r.metrics.lag.Store(int64(len(f.packsIn)))
 	f.r.metrics.unread.Store(0)

@@ -115,15 +115,26 @@ func (f *follow) add(pos uint64, p *frame.Packet) (t tally) {
 		return t
 	}
 	if p.Kind == frame.Silence {
-		for seq := uint64(p.Seq); seq <= uint64(p.Last()); seq++ {
-			f.put(&t, p.Epoch, e, uint32(seq), slot{pos: pos, silent: true})
-		}
+		f.silence(&t, p, e, pos)
 		return t
 	}
 	for fr := range p.Frames {
 		f.put(&t, p.Epoch, e, fr.Seq, slot{pos: pos, timestamp: fr.Timestamp, payload: fr.Payload})
 	}
 	return t
+}
+
+// silence may span a hundred segments: of those that are closed long ago it tells nothing that is still known.
+func (f *follow) silence(t *tally, p *frame.Packet, e *epoch, pos uint64) {
+	for seq, last := uint64(p.Seq), uint64(p.Last()); seq <= last; seq++ {
+		if n := uint32(seq / recording.SegmentSeqs); e.past(n) {
+			end := min(last, uint64(n)*recording.SegmentSeqs+recording.SegmentSeqs-1)
+			t.duplicates += int(end - seq + 1)
+			seq = end
+			continue
+		}
+		f.put(t, p.Epoch, e, uint32(seq), slot{pos: pos, silent: true})
+	}
 }
 
 // outside says whether what the log has at a position is none of the recording.

@@ -61,6 +61,7 @@ func (f *fold) packets(m *message, followed []*follow) {
 func (f *fold) packet(pos uint64, fo *follow, p *frame.Packet) {
 	t := fo.add(pos, p)
 	f.r.metrics.count(t)
+	f.unsorted += t.recorded
 	if all, speak := fo.clashed.tell(time.Now(), len(t.clashes)); speak {
 		c := t.clashes[0]
 		f.r.logger.Error("equivocation: one seq with different bytes; the first one stays", "room", fo.room, "track", fo.info.Track, "seqs", all,
@@ -69,8 +70,22 @@ func (f *fold) packet(pos uint64, fo *follow, p *frame.Packet) {
 	f.touched[fo] = true
 }
 
+// foldPacks folds packs, and looks now and then at what has become complete: segments are open until then.
+func (f *fold) foldPacks(ctx context.Context, packs []message) error {
+	for i := range packs {
+		f.pack(ctx, &packs[i])
+		if (i+1)%sorted == 0 || f.unsorted >= sortedSeqs {
+			if err := f.closeSegments(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // closeSegments stores what has become complete.
 func (f *fold) closeSegments(ctx context.Context) error {
+	f.unsorted = 0
 	for fo := range f.touched {
 		for _, s := range fo.closable(f.read) {
 			if err := f.keep(ctx, fo, s); err != nil {

@@ -41,7 +41,8 @@ func (f *fold) readPacks(ctx context.Context, fo *follow, after, through uint64,
 				return
 			}
 			f.packets(&m, []*follow{fo})
-			if packs++; packs%sortedAgain == 0 {
+			if packs++; packs%sortedAgain == 0 || f.unsorted >= sortedSeqs {
+				f.unsorted = 0
 				if failed = each(m.pos); failed != nil {
 					stop()
 				}

@@ -202,7 +202,7 @@ func (b *rebuild) read(ctx context.Context, fo *follow, after, through uint64, e
 	reading, stop := context.WithCancel(ctx)
 	defer stop()
 	var failed error
-	packs, at := 0, uint64(0)
+	packs, seqs, at := 0, 0, uint64(0)
 	err := b.fold.readTrack(reading, fo.room, fo.info.Track, after, through, func(m message) {
 		if failed != nil {
 			return
@@ -211,11 +211,12 @@ func (b *rebuild) read(ctx context.Context, fo *follow, after, through uint64, e
 		for rest := m.data; len(rest) > 0; {
 			var err error
 			if rest, err = frame.Parse(rest, &p); err == nil && p.Handle == fo.handle {
-				fo.add(m.pos, &p)
+				seqs += fo.add(m.pos, &p).recorded
 			}
 		}
 		at = max(at, m.pos)
-		if packs++; packs%64 == 0 {
+		if packs++; packs%sortedAgain == 0 || seqs >= sortedSeqs {
+			seqs = 0
 			if failed = each(at); failed != nil {
 				stop()
 			}
