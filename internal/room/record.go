@@ -46,10 +46,10 @@ func (s *State) StopRecording(id string, through uint64) (Draft, error) {
 	return s.draft(RecordingStopped{Recording: id, Through: through}), nil
 }
 
-// TurnsRecord says whether with these settings a room begins to be recorded in the middle of tracks, or is no longer: what was said before,
-// or is said after that, is in no recording.
+// TurnsRecord says whether with these settings a room begins to be recorded, or is no longer: what was said before, or is said after
+// that, is in no recording. A track may be open by then though none is now.
 func (s *State) TurnsRecord(settings Settings) bool {
-	return (settings.Keep == KeepRecord) != (s.Settings.Keep == KeepRecord) && s.open > 0
+	return (settings.Keep == KeepRecord) != (s.Settings.Keep == KeepRecord)
 }
 
 // StopsRecord says whether the open recording must end because the room is no longer to be recorded.

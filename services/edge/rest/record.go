@@ -181,17 +181,12 @@ func (d *door) settle(w http.ResponseWriter, r *http.Request, name string, by al
 		if err != nil || draft.Fact != nil {
 			return draft, err
 		}
-		var log logStand
-		turns := s.TurnsRecord(wanted)
-		if stops = s.StopsRecord(wanted); turns || stops {
-			if log, err = d.askLog(ctx); err != nil {
-				return room.Draft{}, err
-			}
+		stops = s.StopsRecord(wanted)
+		next, err := d.turn(ctx, s, wanted)
+		if err != nil {
+			return room.Draft{}, err
 		}
-		if !turns {
-			return s.Set(wanted)
-		}
-		return s.SetAt(wanted, log.last+1)
+		return s.SetAt(wanted, next)
 	})
 	if err != nil {
 		return err
@@ -202,6 +197,28 @@ func (d *door) settle(w http.ResponseWriter, r *http.Request, name string, by al
 		}
 	}
 	return d.tell(w, r, state, position, fact)
+}
+
+// turn asks for the position that comes next in the audio log, where the settings begin or end what is recorded; 0: they do not. Where nobody
+// speaks it is but for a track that begins meanwhile: a log that is away keeps nobody from setting up a room.
+func (d *door) turn(ctx context.Context, s *room.State, wanted room.Settings) (next uint64, err error) {
+	stops, must := s.StopsRecord(wanted), s.OpenTracks() > 0
+	if !stops && !s.TurnsRecord(wanted) {
+		return 0, nil
+	}
+	if !stops && !must {
+		short, cancel := context.WithTimeout(ctx, d.cfg.Patience/4)
+		defer cancel()
+		ctx = short
+	}
+	log, err := d.askLog(ctx)
+	switch {
+	case err != nil && (stops || must):
+		return 0, err
+	case err != nil || !s.TurnsRecord(wanted):
+		return 0, nil
+	}
+	return log.last + 1, nil
 }
 
 // stopKept ends the recording of a room that is no longer to be recorded, and no other one.

@@ -109,6 +109,9 @@ func TestRecordingNeedsTheLog(t *testing.T) {
 		if a := h.do("PUT", "/v1/rooms/hall/settings", token, `{"capacity":0}`); a.StatusCode != http.StatusOK {
 			t.Errorf("what has nothing to do with it: %d %s", a.StatusCode, a.body)
 		}
+		if a := h.do("PUT", "/v1/rooms/empty/settings", h.token("empty", "moderate"), `{"keep":"record"}`); a.StatusCode != http.StatusOK {
+			t.Errorf("where nobody speaks: %d %s", a.StatusCode, a.body)
+		}
 	})
 	if after := h.recordingFacts("hall"); len(after) > len(before)+1 {
 		t.Errorf("%v became %v", before, after)
@@ -126,8 +129,14 @@ func TestKeepHasPositions(t *testing.T) {
 			t.Fatalf("%d %s", a.StatusCode, a.body)
 		}
 	}
+	h.logged("hall", 2)
+	set("record") // nobody speaks, but somebody may begin before this is in the log
+	if on := h.recordingFacts("hall")[0].(room.Created); on.Log != 3 {
+		t.Errorf("%+v", on)
+	}
+	set("rewind")
 	h.speaking("hall")
-	h.logged("hall", 4)
+	h.logged("hall", 2)
 	set("record")
 	if _, _, err := h.log.Decide(t.Context(), "hall", "", func(s *room.State) (room.Draft, error) { // a recorder does
 		return s.StartRecording(room.RecordingStarted{Recording: "r1", By: room.ByKeep, From: 4})
@@ -137,10 +146,10 @@ func TestKeepHasPositions(t *testing.T) {
 	h.logged("hall", 3)
 	set("rewind")
 	facts := h.recordingFacts("hall")
-	if on := facts[0].(room.Created); on.Log != 5 {
+	if on := facts[2].(room.Changed); on.Log != 5 {
 		t.Errorf("%+v", on)
 	}
-	if off := facts[2].(room.Changed); off.Log != 8 { // whoever starts late what was due before ends it there
+	if off := facts[4].(room.Changed); off.Log != 8 { // whoever starts late what was due before ends it there
 		t.Errorf("%+v", off)
 	}
 	if last := facts[len(facts)-1]; last != (room.RecordingStopped{Recording: "r1", Through: 7}) {
