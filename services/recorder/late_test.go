@@ -1,12 +1,16 @@
 package recorder
 
 import (
+	"errors"
 	"reflect"
 	"slices"
 	"testing"
 
+	"airloom/internal/bus"
+	"airloom/internal/eventlog"
 	"airloom/internal/recording"
 	"airloom/internal/room"
+	"airloom/internal/subject"
 )
 
 // set is what an edge appends where a moderator changes keep.
@@ -191,5 +195,21 @@ func TestAStopOnAnEmptyLog(t *testing.T) {
 		if m.Through != 0 || len(m.Tracks) != 1 || m.Tracks[0].Frames != 0 || m.Tracks[0].End != recording.EndStopped {
 			t.Errorf("%+v", m)
 		}
+	}
+}
+
+// Whether a track has a pack its leader says: a replica that lags finds none where there is one, and is asked again.
+func TestOnlyTheLeaderSaysThatThereIsNoPack(t *testing.T) {
+	r := newRegion(t)
+	s := r.speaker("hall")
+	stream, err := r.connect(bus.Recorder).JetStream().Stream(t.Context(), subject.LogStream("eu"))
+	change(t, err)
+	on := subject.Log("eu", s.room, s.track)
+	if err := none(t.Context(), stream, on); err != nil {
+		t.Errorf("before it says anything: %v", err)
+	}
+	s.say(0, 0, speech(t, 10))
+	if err := none(t.Context(), stream, on); !errors.Is(err, eventlog.ErrAway) {
+		t.Errorf("a replica that has not its pack is believed: %v", err)
 	}
 }
