@@ -123,21 +123,29 @@ func pending(ctx context.Context, js jetstream.JetStream, stream, on string, fro
 	return most, err
 }
 
-// Standing asks a stream's leader how many messages it has on a subject, and whether what no replica gives is lost: the leader lacks no
-// position at all, or each replica is there and current. It needs the right to ask for the stream.
-func Standing(ctx context.Context, js jetstream.JetStream, stream, on string) (count uint64, lost bool, err error) {
+// Stand is what a stream's leader says of a subject and of the stream.
+type Stand struct {
+	Count   uint64 // of the subject's messages that the leader has
+	Last    uint64 // the stream's last position
+	Whole   bool   // the leader lacks nothing between the stream's beginning and its end: nobody has more
+	Current bool   // each replica is there and up to date: what none of them gives is lost
+}
+
+// Standing asks a stream's leader how it stands. It needs the right to ask for the stream.
+func Standing(ctx context.Context, js jetstream.JetStream, stream, on string) (Stand, error) {
 	ctx, cancel := context.WithTimeout(ctx, replyPatience)
 	defer cancel()
 	s, err := js.Stream(ctx, stream)
 	if err != nil {
-		return 0, false, fmt.Errorf("ask the leader of %s: %w", stream, err)
+		return Stand{}, fmt.Errorf("ask the leader of %s: %w", stream, err)
 	}
 	info, err := s.Info(ctx, jetstream.WithSubjectFilter(on))
 	if err != nil {
-		return 0, false, fmt.Errorf("ask the leader of %s: %w", stream, err)
+		return Stand{}, fmt.Errorf("ask the leader of %s: %w", stream, err)
 	}
+	stand := Stand{Last: info.State.LastSeq, Whole: info.State.NumDeleted == 0, Current: current(info.Cluster)}
 	for _, n := range info.State.Subjects {
-		count += n
+		stand.Count += n
 	}
-	return count, info.State.NumDeleted == 0 || current(info.Cluster), nil
+	return stand, nil
 }

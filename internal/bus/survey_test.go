@@ -42,8 +42,8 @@ func TestSurveySeesWhatThereIs(t *testing.T) {
 
 	leader := holed.CachedInfo().Cluster.Leader
 	waitFor(ctx, t, "what nobody has is lost", func() bool {
-		n, lost, err := Standing(ctx, js, "LOG_h", "log.h.1.a.x")
-		return err == nil && n == 3 && lost
+		s, err := Standing(ctx, js, "LOG_h", "log.h.1.a.x")
+		return err == nil && s == Stand{Count: 3, Last: 7, Current: true}
 	})
 	away := 0
 	for i := range c.opts {
@@ -62,11 +62,11 @@ func TestSurveySeesWhatThereIs(t *testing.T) {
 	c.running[away].WaitForShutdown()
 	waitFor(ctx, t, "it is known to be away", func() bool { return !complete(ctx, js, "LOG_h") && !complete(ctx, js, whole.CachedInfo().Config.Name) })
 	waitFor(ctx, t, "one that is away may have what the others lack", func() bool {
-		_, lost, err := Standing(ctx, js, "LOG_h", "log.h.>")
-		return err == nil && !lost
+		s, err := Standing(ctx, js, "LOG_h", "log.h.>")
+		return err == nil && s == Stand{Count: 3, Last: 7}
 	})
 	waitFor(ctx, t, "nobody has more than a leader that lacks nothing", func() bool {
-		n, lost, err := Standing(ctx, js, "LOG_w", "log.w.>")
-		return err == nil && n == 1 && lost
+		s, err := Standing(ctx, js, "LOG_w", "log.w.>")
+		return err == nil && s.Count == 1 && s.Whole
 	})
 }

@@ -6,8 +6,10 @@ import (
 	"math"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/synadia-io/orbit.go/jetstreamext"
 
+	"airloom/internal/bus"
 	"airloom/internal/room"
 	"airloom/internal/subject"
 )
@@ -18,9 +20,12 @@ import (
 
 const (
 	settlePacks = 1000            // of one read
-	settleReads = 64              // of one look: what lies further away is taken for lost
+	settleReads = 64              // of one look nearby
 	settleBack  = 3 * time.Minute // before its end: longer than a speaker keeps what is not acked
 	settlePause = time.Second     // after which a replica that is behind may have caught up
+	settleMost  = 8 * time.Second // between looks while a replica is away
+	settleAgain = 4               // looks, each of which asks eight replicas, where the leader lacks something, too
+	settleLooks = 32              // looks for what the leader counts
 )
 
 // settling is a track that is closed, or ends in a room that closes none, and of which something is not known to be in the log.
@@ -60,27 +65,97 @@ func (h *hub) settleSoon(open []settling) {
 	}
 }
 
-// settle looks for what is not known to be in the log, nearby first, and tells the speaker how its track ended.
+// settle looks for what is not known to be in the log, nearby first, and tells the speaker how its track ended. What is missing it tells only
+// once it is as sure as a recorder: else the recording would have what its speaker was told is lost.
 func (e *Edge) settle(ctx context.Context, s settling) {
-	recently, ever := jetstreamext.GetBatchStartTime(s.ended.Add(-settleBack)), jetstreamext.GetBatchSeq(1)
-	places := []jetstreamext.GetBatchOpt{recently, ever, recently}
+	near := []jetstreamext.GetBatchOpt{jetstreamext.GetBatchStartTime(s.ended.Add(-settleBack))}
 	if s.doubt {
-		places = append([]jetstreamext.GetBatchOpt{jetstreamext.GetBatchSeq(s.behind + 1)}, places...)
+		near = append([]jetstreamext.GetBatchOpt{jetstreamext.GetBatchSeq(s.behind + 1)}, near...)
 	}
-	for len(places) > 0 && s.through > 0 && !s.track.whole() {
-		if len(places) == 1 && pause(ctx, settlePause) != nil {
-			return
-		}
-		if err := e.lookFor(s, places[0]); err == nil {
-			places = places[1:]
+	for len(near) > 0 && s.open() {
+		if err := e.lookFor(s, near[0]); err == nil {
+			near = near[1:]
 		} else if pause(ctx, settlePause) != nil { // the log is away: its speaker waits, as for every ack
 			return
+		}
+	}
+	var l lookout
+	for wait := settlePause; s.open() && !e.lookThrough(ctx, s, &l); {
+		if pause(ctx, wait) != nil {
+			return
+		}
+		if wait = min(2*wait, settleMost); !l.away {
+			wait = settlePause
 		}
 	}
 	if missing := s.track.tellClosed(); missing > 0 {
 		e.metrics.drop("track_closed")
 		e.logger.Warn("a track was closed without some of its frames: its speaker is told", "room", s.track.session.hub.name,
 			"track", s.track.id, "missing", missing)
+	}
+}
+
+// open says that something may be missing that counts, and that somebody is here to be told.
+func (s settling) open() bool { return s.through > 0 && !s.track.whole() && !s.track.session.isOver() }
+
+// lookout is what came of looking through a track's packs.
+type lookout struct {
+	looks int  // with all replicas there
+	away  bool // a replica is away that alone may have what is missing: looking again brings nothing
+}
+
+// lookThrough reads all of a track's packs and says whether what was not found is lost: the log's leader lacks nothing and had no more to give,
+// or no replica had, in several looks with all of them there. Where one is away it is waited for, as recorders do.
+func (e *Edge) lookThrough(ctx context.Context, s settling, l *lookout) (sure bool) {
+	read := uint64(0)
+	if !l.away {
+		var err error
+		if read, err = e.readThrough(s); err != nil {
+			return false
+		}
+	}
+	filter := subject.LogTrack(s.track.session.hub.name, s.track.id)
+	stand, err := bus.Standing(ctx, e.tape.bus.JetStream(), subject.LogStream(e.tape.region), filter)
+	if err != nil || s.through != math.MaxUint64 && stand.Last < s.through { // a leader that was just chosen may lag
+		return false
+	}
+	was := l.away
+	l.away = !stand.Whole && !stand.Current
+	if was || l.away {
+		return false
+	}
+	l.looks++
+	if read < stand.Count { // it is counted, and may still not be readable anywhere
+		return l.looks >= settleLooks
+	}
+	return stand.Whole || l.looks >= settleAgain
+}
+
+// readThrough reads all that any replica has of a track, acks what counts, and gives the number of its packs.
+func (e *Edge) readThrough(s settling) (read uint64, err error) {
+	filter := subject.LogTrack(s.track.session.hub.name, s.track.id)
+	for from := uint64(1); ; {
+		whole, err := e.tape.fetchWhole(filter, settlePacks, from, false)
+		if err != nil {
+			return read, err
+		}
+		for _, msg := range whole.got {
+			s.count(msg)
+			from = msg.Sequence + 1
+		}
+		if read += uint64(len(whole.got)); whole.head || len(whole.got) == 0 {
+			return read, nil
+		}
+	}
+}
+
+// count acks a pack if it counts.
+func (s settling) count(msg *jetstream.RawStreamMsg) {
+	if msg.Sequence > s.through {
+		return
+	}
+	for _, p := range s.track.session.hub.reel.take(msg) {
+		s.track.durable(p.epoch, p.first, p.last)
 	}
 }
 
@@ -97,9 +172,7 @@ func (e *Edge) lookFor(s settling, where jetstreamext.GetBatchOpt) error {
 			if msg.Sequence > s.through {
 				return nil
 			}
-			for _, p := range t.session.hub.reel.take(msg) {
-				t.durable(p.epoch, p.first, p.last)
-			}
+			s.count(msg)
 		}
 		if head || len(got) == 0 || t.whole() {
 			return nil

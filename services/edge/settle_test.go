@@ -4,9 +4,11 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
+	"airloom/internal/bus"
 	"airloom/internal/frame"
 	"airloom/internal/room"
 )
@@ -89,6 +91,57 @@ func TestClosingTellsWhatIsNotKept(t *testing.T) {
 	s.speaker.isTold(t, 9, 10)
 	if n := s.speaker.acked(s.track.Track, 0); n != 9 {
 		t.Errorf("acked up to %d, the recording has up to 9", n)
+	}
+}
+
+// Of a track that is closed the replicas that answer lack a pack. Its speaker is not told that it is lost while one is away that may have it,
+// nor while one has it that seldom answers; what is surely lost it is told.
+func TestClosingIsToldOnceItIsSure(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		before, after bus.Stand
+		rarely        int64 // of so many reads one is answered by the replica that has it; 0: none
+		acked, kept   int64
+	}{
+		"away, then back":     {bus.Stand{Count: 4, Last: 5}, bus.Stand{Count: 4, Last: 5, Current: true}, 1, 49, 50},
+		"away, and lost":      {bus.Stand{Count: 4, Last: 5}, bus.Stand{Count: 4, Last: 5, Current: true}, 0, 19, 40},
+		"the leader has it":   {bus.Stand{Count: 5, Last: 4}, bus.Stand{Count: 5, Last: 5, Whole: true}, 23, 49, 50},
+		"the leader has less": {bus.Stand{Count: 4, Last: 5}, bus.Stand{Count: 4, Last: 5, Whole: true}, 0, 19, 40},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var sure atomic.Bool
+			var asked atomic.Int64
+			tape, _ := wornLog(t, packsOf(t, 5), 1000, func(try int64, at int) wear {
+				if at == 3 && !(sure.Load() && c.rarely > 0 && try%c.rarely == 0) {
+					return lacking
+				}
+				return sound
+			})
+			standsAs(t, tape, func() bus.Stand {
+				asked.Add(1)
+				if sure.Load() {
+					return c.after
+				}
+				return c.before
+			})
+			deaf := new(atomic.Bool)
+			deaf.Store(true)
+			s := &stage{door: newHouse(t).edge(func(e *Edge) { e.outbox.log, e.tape = deafCarrier{e.outbox.log, deaf}, tape }), t: t}
+			s.speaker, _ = s.join("hall", "speaker", nil)
+			s.track = s.speaker.track()
+			s.say(0, 49)
+			until(t, "stored", func() bool { return s.lastLogged() == 5 })
+			s.ends(49)
+			s.closes(5)
+			until(t, "it is looked for", func() bool { return asked.Load() >= 4 })
+			if s.speaker.count(func(m *inMessage) bool { return m.Type == "closed" }) > 0 {
+				t.Error("told while one is away that may have it")
+			}
+			sure.Store(true)
+			within(t, 30*time.Second, "it is told", func() bool { return s.speaker.count(func(m *inMessage) bool { return m.Type == "closed" }) > 0 })
+			s.speaker.isTold(t, c.acked, c.kept)
+		})
 	}
 }
 

@@ -53,6 +53,26 @@ func wornLog(t *testing.T, packs [][]byte, most int, worn func(try int64, at int
 	return newTape(t.Context(), b, region, &metrics{}), asked
 }
 
+// standsAs answers what a stream's leader is asked on the same server as a wornLog.
+func standsAs(t *testing.T, tp *tape, stand func() bus.Stand) {
+	t.Helper()
+	_, err := tp.bus.Conn().Subscribe("$JS.API.STREAM.INFO."+subject.LogStream(region), func(m *nats.Msg) {
+		s := stand()
+		state := fields{"last_seq": s.Last, "subjects": fields{"log": s.Count}, "num_deleted": 1}
+		if s.Whole {
+			state["num_deleted"] = 0
+		}
+		answer, _ := json.Marshal(fields{
+			"type": "io.nats.jetstream.api.v1.stream_info_response", "total": 1, "config": fields{"name": subject.LogStream(region)}, "state": state,
+			"cluster": fields{"name": "c", "leader": "n1", "replicas": []fields{{"name": "n2", "current": s.Current, "offline": !s.Current}}},
+		})
+		_ = m.Respond(answer)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func answerWorn(m *nats.Msg, packs [][]byte, most int, worn func(try int64, at int) wear, try int64) {
 	var ask struct {
 		Seq, Batch int
