@@ -281,6 +281,24 @@ func TestRows68And69Rate(t *testing.T) {
 	})
 }
 
+// A packet of 17 bytes may declare 21 minutes of silence. What a speaker claims so costs everybody who reads it, and is bounded.
+func TestSilenceIsBoundedByWhatItClaims(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	const span = 60_000 // 20 minutes
+	for i := range uint32(18) {
+		s.speaker.sendAudio(mustSilence(t, s.track.Handle, i*span, span))
+	}
+	s.speaker.stays()
+	for i := uint32(18); i < 18+4; i++ { // the 60 s a second that come back meanwhile are no 20 minutes
+		s.speaker.tryAudio(mustSilence(t, s.track.Handle, i*span, span))
+	}
+	s.speaker.find("rate", func(m *inMessage) bool { return m.Code == "rate" && m.Fatal })
+	if code := s.speaker.ends(); code != closePolicy {
+		t.Errorf("closed with %d", code)
+	}
+}
+
 func TestRow70SomebodyElsesTrack(t *testing.T) {
 	s := newStage(t)
 	thief, _ := s.join("hall", "thief", nil)

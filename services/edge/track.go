@@ -22,6 +22,8 @@ const (
 	voiceHold   = 500 * time.Millisecond
 	voiceRepeat = time.Second
 	maxHoles    = 1000 // ranges of one epoch: a speaker that makes more is up to no good
+	maxSilence  = 6 * time.Hour
+	silenceRate = 60 // seconds of declared silence a second, once maxSilence is used up
 )
 
 // track is the speaker's side of a track on this edge.
@@ -49,6 +51,7 @@ type track struct {
 	opened  int64 // arrival of the builder's first frame
 	flags   frame.Flags
 	limiter *rate.Limiter
+	silence *rate.Limiter // in ms: a packet of silence costs its sender nothing, and may cover any time
 	traceAt int64
 	voiceAt int64 // of the newest frame with the VOICE flag
 	speaks  bool
@@ -85,6 +88,7 @@ func newTrack(s *session, info room.TrackInfo) *track {
 		speakSubject: subject.Speaking(region, name, info.Track),
 		epochs:       map[uint8]*epochLog{info.Epoch: newEpochLog(-1)}, liveAt: nanotime(),
 		limiter: rate.NewLimiter(rate.Limit(1.25*perSecond), int(maxBurst*perSecond)),
+		silence: rate.NewLimiter(silenceRate*1000, int(maxSilence.Milliseconds())),
 	}
 	t.newBuilder()
 	return t
@@ -146,6 +150,8 @@ func (t *track) check(p *frame.Packet, now int64) (*epochLog, *refusal) {
 		return nil, strike("bad_seq", "epoch %d is over", p.Epoch)
 	case !backlog && !t.limiter.AllowN(start.Add(time.Duration(now)), tokens(p)):
 		return nil, refuse("rate", closePolicy, "more frames a second than this track's frame duration allows")
+	case p.Kind == frame.Silence && !t.silence.AllowN(start.Add(time.Duration(now)), p.Count()*p.FrameSamples()*1000/frame.SampleRate):
+		return nil, refuse("rate", closePolicy, "more than %g hours of silence at once, and then %d s a second", maxSilence.Hours(), silenceRate)
 	case p.Epoch > t.epoch:
 		t.begin(p.Epoch)
 	}
