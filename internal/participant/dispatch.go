@@ -22,7 +22,7 @@ func (p *Participant) text(l *link, message []byte) (fatal *Error) {
 	case "error":
 		return p.refused(in)
 	case "ack", "resend", "closed":
-		p.track(in)
+		p.track(l, in)
 	case "log":
 		p.logState(in.State == "away")
 	case "room":
@@ -67,7 +67,7 @@ func (p *Participant) refused(in *inbound) *Error {
 	return nil
 }
 
-func (p *Participant) track(in *inbound) {
+func (p *Participant) track(l *link, in *inbound) {
 	p.mu.Lock()
 	speakers := p.speakers
 	p.mu.Unlock()
@@ -77,7 +77,7 @@ func (p *Participant) track(in *inbound) {
 		}
 		switch in.Type {
 		case "ack":
-			s.acked(in.Seq)
+			s.ackedBy(l, in.Seq)
 		case "resend":
 			s.resend(in.From)
 		case "closed":

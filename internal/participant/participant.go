@@ -37,6 +37,7 @@ type Participant struct {
 
 	mu       sync.Mutex // guards what follows
 	link     *link      // nil while away
+	greeting bool       // a hello is on its way, and has said how far all is acked: see moved.go
 	token    Token
 	session  Session
 	resume   string

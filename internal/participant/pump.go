@@ -115,9 +115,16 @@ func (s *Speaker) take(dst []byte, next func() []byte) []byte {
 	return dst
 }
 
-// acked takes an ack.
-func (s *Speaker) acked(seq int64) {
+// acked takes an ack that counts, whoever gave it.
+func (s *Speaker) acked(seq int64) { s.ackedBy(nil, seq) }
+
+// ackedBy takes an ack that came over a socket.
+func (s *Speaker) ackedBy(l *link, seq int64) {
 	s.mu.Lock()
+	if l != nil && !s.believes(l, seq) {
+		s.mu.Unlock()
+		return
+	}
 	news, backlog := s.out.Ack(seq, time.Now())
 	if news {
 		s.change()
@@ -168,7 +175,7 @@ func (s *Speaker) follow(kept bool) {
 func (s *Speaker) nudge() {
 	s.mu.Lock()
 	from, stalled := s.out.Stalled(time.Now())
-	idle := s.err != nil || s.over
+	idle := s.err != nil || s.over || s.word.waits
 	s.mu.Unlock()
 	if stalled && !idle && s.p.keeps() {
 		s.resend(from)
@@ -183,7 +190,8 @@ func (s *Speaker) setLogAway(away bool) {
 
 // reattach goes on with the track on a new socket: what was sent and is not acked goes out again. Of a track that is over the edge will say how
 // much is kept.
-func (s *Speaker) reattach(tracks []ownTrack, over []string) {
+func (s *Speaker) reattach(l *link, tracks []ownTrack, over []string) {
+	held := s.turn(l)
 	for _, t := range tracks {
 		if t.Track != s.id || t.Epoch != s.epoch {
 			continue
@@ -195,6 +203,7 @@ func (s *Speaker) reattach(tracks []ownTrack, over []string) {
 		s.resend(from)
 		return
 	}
+	s.acked(held) // the edge does not go on with the track, and so waits for none of it
 	s.mu.Lock()
 	if s.over = s.endAsked && slices.Contains(over, s.id); s.over {
 		s.out.SetLogAway(false, time.Now()) // an edge that knows otherwise says so

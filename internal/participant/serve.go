@@ -29,6 +29,7 @@ func (p *Participant) open(ctx context.Context) (*link, error) {
 		err = p.adopt(l, welcome)
 	}
 	if err != nil {
+		p.stay()
 		l.close(websocket.CloseNormalClosure)
 		return nil, err
 	}
@@ -37,6 +38,7 @@ func (p *Participant) open(ctx context.Context) (*link, error) {
 
 func (p *Participant) hello() hello {
 	p.mu.Lock()
+	p.greeting = true
 	speakers := p.speakers
 	p.mu.Unlock()
 	tracks := named(speakers) // not under mu: End asks for the room's settings under a speaker's
@@ -66,7 +68,7 @@ func (p *Participant) adopt(l *link, w *inbound) error {
 		return p.err
 	}
 	old := p.link
-	p.link = l
+	p.link, p.greeting = l, false
 	p.resume = w.Resume
 	p.session = Session{
 		Session: w.Session, Identity: w.Identity, Name: w.Name, Grants: w.Grants, Room: info, Edge: w.Edge, Region: w.Region,
@@ -85,7 +87,7 @@ func (p *Participant) adopt(l *link, w *inbound) error {
 	for _, s := range speakers {
 		s.follow(info.Keep != room.KeepNone)
 	}
-	p.adoptTracks(speakers, tracks, w)
+	p.adoptTracks(l, speakers, tracks, w)
 	p.repeat(l, tracks)
 	p.kick()
 	if old != nil {
@@ -109,14 +111,15 @@ func decodeWelcome(w *inbound) (info room.Info, tracks []ownTrack, err error) {
 }
 
 // adoptTracks tells every speaker how much of its track this edge knows to be durable.
-func (p *Participant) adoptTracks(speakers []*Speaker, tracks []ownTrack, w *inbound) {
+func (p *Participant) adoptTracks(l *link, speakers []*Speaker, tracks []ownTrack, w *inbound) {
 	for _, s := range speakers {
 		if !w.Resumed {
+			s.acked(s.turn(l))
 			s.fail(ErrSessionLost)
 			p.drop(s)
 			continue
 		}
-		s.reattach(tracks, w.Over)
+		s.reattach(l, tracks, w.Over)
 	}
 }
 

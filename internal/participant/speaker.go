@@ -43,6 +43,7 @@ type Speaker struct {
 	endAsked bool // all was sent, and the edge is asked to end the track
 	inEnd    int  // calls of End that wait
 	over     bool // it was ended on an edge that was lost with its acks; closed tells how much is kept
+	word     word // whose acks count
 	err      error
 }
 
@@ -90,6 +91,7 @@ func (p *Participant) StartTrack(ctx context.Context, cfg TrackConfig) (*Speaker
 	if p.err != nil {
 		return nil, p.err
 	}
+	s.word = word{from: p.link, waits: p.greeting, held: -1}
 	s.out.SetKept(p.session.Room.Keep != room.KeepNone)
 	p.speakers = append(p.speakers[:len(p.speakers):len(p.speakers)], s) // copied: readers hold the old slice
 	return s, nil

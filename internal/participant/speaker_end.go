@@ -107,6 +107,7 @@ func named(speakers []*Speaker) (tracks []resumedTrack) {
 func (s *Speaker) resumed() (track *resumedTrack, ended bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.word.waits = true
 	if s.err != nil {
 		return nil, s.endAsked
 	}
