@@ -30,6 +30,8 @@ export class FakeEdge {
   readonly swallow = new Set<string>()
   /** Answer hello with this instead of a welcome. */
   refuse: { code: string; close: number } | undefined
+  /** Hellos wait for `greet`. */
+  slow = false
   /** Sessions end with their sockets: nothing can be resumed. */
   forgetful = false
   acked: Record<string, number> = {}
@@ -55,6 +57,12 @@ export class FakeEdge {
     const edge = new FakeEdge(port)
     await new Promise((resolve) => edge.#server.once('listening', resolve))
     return edge
+  }
+
+  /** Answers the newest hello. */
+  greet(): void {
+    this.slow = false
+    this.#hello(this.last, this.last.hello)
   }
 
   get url(): string {
@@ -111,6 +119,7 @@ export class FakeEdge {
 
   #hello(socket: FakeSocket, message: any): void {
     socket.hello = message
+    if (this.slow) return
     if (this.refuse) {
       socket.send({ type: 'error', re: message.id, code: this.refuse.code, message: 'refused', fatal: true })
       return socket.close(this.refuse.close)

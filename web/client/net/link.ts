@@ -5,6 +5,7 @@ import { AirloomError, comesBack } from '../errors'
 import { PROTOCOL, type PlaybackMessage, type Request, type ResumedTrack, type Welcome } from '../wire/messages'
 import { backoffMs } from './backoff'
 import { Connection, type SocketLike } from './connection'
+import { HeldAcks } from './held'
 import { type Answer, type Asked, Requests } from './requests'
 import { Standing } from './standing'
 import { expiryOf } from './token'
@@ -60,6 +61,7 @@ export class Link {
   #current: Connection | undefined
   #coming: Connection | undefined
   #requests = new Requests()
+  #held = new HeldAcks()
   /** Where listening begins, until the edge has said where it did. */
   #begin: Place | undefined
   #attempt = 0
@@ -168,7 +170,7 @@ export class Link {
     const open = this.#config.open ?? ((url) => new WebSocket(url) as SocketLike)
     const connection: Connection = new Connection(open(this.#config.url), hello, () => this.#requests.nextId(), {
       welcome: (welcome) => this.#welcomed(connection, welcome),
-      message: (message) => this.#heard(message),
+      message: (message) => this.#heard(connection, message),
       packets: (bytes) => this.#events.packets(bytes),
       roundTrip: (ms, ahead) => {
         this.roundTripMs = ms
@@ -201,10 +203,12 @@ export class Link {
     this.#setState('open')
     const knows = this.#events.tracks().map(({ track }) => track)
     this.#requests.repeat(welcome.tracks ?? [], knows, (message) => connection.send(message))
+    this.#believe(welcome.tracks ?? [])
     this.#events.welcome(welcome)
   }
 
-  #heard(message: Answer): void {
+  #heard(connection: Connection, message: Answer): void {
+    if (message.type === 'ack' && this.#coming && connection !== this.#coming) return this.#held.hold(message)
     if (message.type === 'playback' || (message.type === 'error' && message.code === 'not_kept')) this.#begin = undefined
     if (message.type === 'playback') this.#events.playback(message, this.#requests.awaits(message))
     if (this.#requests.answered(message) || message.type === 'playback') return
@@ -217,8 +221,10 @@ export class Link {
   #lost(connection: Connection, code: number, error: AirloomError): void {
     const wasCurrent = connection === this.#current
     if (wasCurrent) this.#current = undefined
-    if (connection === this.#coming) this.#coming = undefined
-    else if (!wasCurrent) return
+    if (connection === this.#coming) {
+      this.#coming = undefined
+      this.#believe() // no move: the edge before goes on
+    } else if (!wasCurrent) return
     if (this.#state === 'closed') return
     if (this.#leaving) return this.close()
     if (code === 4401 && !this.#tokenRenewed) {
@@ -230,6 +236,11 @@ export class Link {
     if (this.#current?.open || this.#coming) return // the other of two overlapping sockets is still there
     if (code === 1013) this.#attempt = Math.max(this.#attempt, 3)
     this.#retry()
+  }
+
+  /** Takes the acks that waited for the end of a move, but for tracks that go on elsewhere. */
+  #believe(goesOn?: { track: string }[]): void {
+    for (const ack of this.#held.take(goesOn)) this.#events.message(ack)
   }
 
   #retry(): void {

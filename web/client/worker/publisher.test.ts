@@ -144,6 +144,33 @@ test('a cut connection: what is not acked comes again as backlog, the numbering 
   expect(ids).toEqual(['track1'])
 })
 
+/** Five frames are sent and not acked, the next edge has the hello, and then the one before acks them. */
+async function ackedWhileMoving() {
+  await begin()
+  await speak(5)
+  await edge.until(() => edge.last.packets.length === 5)
+  const old = edge.last
+  edge.slow = true
+  old.send({ type: 'move', within_ms: 5_000 })
+  await edge.until(() => edge.sockets.length === 2 && edge.last.hello)
+  old.send({ type: 'ack', track: 'track1', epoch: 0, seq: 4 })
+  await link.request({ type: 'listen', on: true }) // answered by the old socket: the ack has been read
+  return old
+}
+
+test('an ack that comes while the link moves hides nothing from the next edge', async () => {
+  await ackedWhileMoving()
+  edge.greet()
+  await edge.until(() => edge.last.packets.length > 0)
+  expect(covered()).toEqual(['ab0+5'])
+})
+
+test('an ack that comes while a move fails counts', async () => {
+  await ackedWhileMoving()
+  edge.last.close(1_013)
+  await vi.waitUntil(() => publisher.stats()!.acked === 4)
+})
+
 test('the edge asks for a resend', async () => {
   await begin()
   await speak(4)
