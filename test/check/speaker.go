@@ -128,7 +128,7 @@ func (s *speaker) track(ctx context.Context, p *participant.Participant, out *pa
 	}
 	one.spoken.Store(true)
 	if one.err == nil {
-		ending, cancel := context.WithTimeout(ctx, s.run.patience)
+		ending, cancel := s.run.patiently(ctx)
 		err := out.End(ending)
 		cancel()
 		one.ended, one.err = err == nil, err

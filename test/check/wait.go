@@ -45,6 +45,19 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
+// patiently bounds a wish. Its patience begins anew with the calm: whoever was away in the last fault needs up to ten seconds to come back
+// (docs/wire.md 3.4), however long it had waited by then.
+func (r *run) patiently(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	timer := time.AfterFunc(r.patience, cancel)
+	calm := context.AfterFunc(r.restless, func() { timer.Reset(r.patience) })
+	return ctx, func() {
+		calm()
+		timer.Stop()
+		cancel()
+	}
+}
+
 var web = http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 
 // get asks by HTTP and decodes the answer into v, if there is one to decode into.
