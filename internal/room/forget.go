@@ -48,7 +48,7 @@ func (s *State) Rest() {
 }
 
 // Untouched says that the room is as if nobody had ever been there, but for its position: it has the defaults, and neither a
-// session, an open track, a recording nor somebody kept out.
+// session, an open track, a recording, one that is due, nor somebody kept out.
 func (s *State) Untouched() bool {
-	return s.last["room.settings"] == 0 && s.Recording == "" && len(s.Sessions) == 0 && s.open == 0 && len(s.kicked) == 0
+	return s.last["room.settings"] == 0 && s.Recording == "" && s.due.Since == 0 && len(s.Sessions) == 0 && s.open == 0 && len(s.kicked) == 0
 }

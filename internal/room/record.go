@@ -3,7 +3,8 @@ package room
 // ByKeep is who starts recordings in rooms with keep: record.
 const ByKeep = "keep"
 
-// StartRecording decides on a recording; none may be open.
+// StartRecording decides on a recording; none may be open. What keep: record wants by then is in it, too. Whoever asks the audio log for From does so
+// before the state is loaded: a track that begins behind the state has all its packs behind From.
 func (s *State) StartRecording(f RecordingStarted) (Draft, error) {
 	switch {
 	case s.Stopping:
@@ -12,6 +13,9 @@ func (s *State) StartRecording(f RecordingStarted) (Draft, error) {
 		return Draft{}, ErrNothingToDo
 	case s.Settings.Keep == KeepNone && f.By != ByKeep: // which is late, of what was said before
 		return Draft{}, ErrForbidden
+	}
+	if f.By != ByKeep {
+		f = s.due.widen(f)
 	}
 	return s.draft(f), nil
 }

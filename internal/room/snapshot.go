@@ -58,6 +58,7 @@ type snapshot struct {
 	At         time.Time `json:"at"`
 	Latest     time.Time `json:"latest"`
 	KeepOver   bool      `json:"keep_over"`
+	Due        due       `json:"due"`
 
 	Sessions []sessionSnapshot    `json:"sessions"`
 	Tracks   []trackSnapshot      `json:"tracks"`
@@ -93,7 +94,7 @@ func (s *State) Snapshot() ([]byte, error) {
 	n := snapshot{
 		Version: SnapshotVersion, Shape: shape, Room: s.Room, Defaults: s.tally.defaults, Settings: s.Settings, Closed: s.Closed,
 		Recording: s.Recording, RecordedBy: s.RecordedBy, Stopping: s.Stopping, Position: s.Position, Events: s.tally.events, At: s.tally.at, Latest: s.tally.latest,
-		KeepOver: s.KeepOver, Last: maps.Clone(s.last), Kicked: s.kicked, Over: s.over,
+		KeepOver: s.KeepOver, Due: s.due, Last: maps.Clone(s.last), Kicked: s.kicked, Over: s.over,
 	}
 	take := func(subject string) uint64 {
 		position := n.Last[subject]
@@ -161,7 +162,7 @@ func Restore(b []byte, name string, defaults Settings) (*State, error) {
 	}
 	s := NewState(name, defaults)
 	s.Settings, s.Closed, s.Position, s.KeepOver, s.over = n.Settings, n.Closed, n.Position, n.KeepOver, n.Over
-	s.Recording, s.RecordedBy, s.Stopping = n.Recording, n.RecordedBy, n.Stopping
+	s.Recording, s.RecordedBy, s.Stopping, s.due = n.Recording, n.RecordedBy, n.Stopping, n.Due
 	s.tally.events, s.tally.at, s.tally.latest = n.Events, n.At, n.Latest
 	if err := s.fill(&n); err != nil {
 		return nil, fmt.Errorf("read snapshot of %s: %w: %w", name, ErrSnapshot, err)

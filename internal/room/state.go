@@ -29,6 +29,7 @@ type State struct {
 	occupied   int                  // sessions that are Present
 	open       int                  // tracks that are not over
 	over       []string             // tracks that are over, in the order of their ends; empty with KeepOver
+	due        due                  // what is to be recorded and is not yet
 	tally      tally                // see snapshot.go
 }
 
@@ -88,7 +89,9 @@ func (s *State) Apply(e *Event) {
 	s.last[kind+"."+id] = e.Position
 	s.Position = e.Position
 	s.tally.count(e)
+	keep, open := s.Settings.Keep, s.Recording
 	e.Fact.apply(s, e)
+	s.noteDue(e, keep, open)
 	if (kind == "track" || kind == "gap") && s.Tracks[id] == nil {
 		s.Forget(id) // it was forgotten before
 	}
