@@ -175,11 +175,8 @@ func OfLeader(ctx context.Context, js jetstream.JetStream, stream string, reques
 func complete(ctx context.Context, js jetstream.JetStream, stream string) bool {
 	ctx, cancel := context.WithTimeout(ctx, replyPatience)
 	defer cancel()
-	s, err := js.Stream(ctx, stream)
-	if err != nil {
-		return false
-	}
-	return current(s.CachedInfo().Cluster)
+	info, err := AskLeader(ctx, js, stream)
+	return err == nil && current(info.Cluster)
 }
 
 func current(cluster *jetstream.ClusterInfo) bool {

@@ -135,13 +135,9 @@ type Stand struct {
 func Standing(ctx context.Context, js jetstream.JetStream, stream, on string) (Stand, error) {
 	ctx, cancel := context.WithTimeout(ctx, replyPatience)
 	defer cancel()
-	s, err := js.Stream(ctx, stream)
+	info, err := AskLeader(ctx, js, stream, jetstream.WithSubjectFilter(on))
 	if err != nil {
-		return Stand{}, fmt.Errorf("ask the leader of %s: %w", stream, err)
-	}
-	info, err := s.Info(ctx, jetstream.WithSubjectFilter(on))
-	if err != nil {
-		return Stand{}, fmt.Errorf("ask the leader of %s: %w", stream, err)
+		return Stand{}, err
 	}
 	stand := Stand{Last: info.State.LastSeq, Whole: info.State.NumDeleted == 0, Current: current(info.Cluster)}
 	for _, n := range info.State.Subjects {

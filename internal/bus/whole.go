@@ -135,11 +135,11 @@ func (w *Whole) stalled() error {
 func (w *Whole) ends(end func(jetstream.StreamState) uint64) (uint64, error) {
 	ctx, cancel := context.WithTimeout(w.ctx, replyPatience)
 	defer cancel()
-	s, err := w.js.Stream(ctx, w.stream)
+	info, err := AskLeader(ctx, w.js, w.stream)
 	if err != nil {
-		return 0, fmt.Errorf("ask for %s: %w", w.stream, err)
+		return 0, err
 	}
-	return end(s.CachedInfo().State), nil
+	return end(info.State), nil
 }
 
 // mend reads a hole from other replicas.

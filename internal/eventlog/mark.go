@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/synadia-io/orbit.go/jetstreamext"
 
+	"airloom/internal/bus"
 	"airloom/internal/subject"
 )
 
@@ -49,11 +50,10 @@ type Stand struct {
 func (l *Log) Stand(ctx context.Context) (Stand, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	stream, err := l.bus.JetStream().Stream(ctx, subject.EventStream(l.region))
+	info, err := bus.AskLeader(ctx, l.bus.JetStream(), subject.EventStream(l.region))
 	if err != nil {
-		return Stand{}, fmt.Errorf("ask for the event stream of %s: %w: %w", l.region, ErrAway, err)
+		return Stand{}, fmt.Errorf("%w: %w", ErrAway, err)
 	}
-	info := stream.CachedInfo()
 	s := Stand{Last: info.State.LastSeq, Created: info.Created.UTC(), Now: info.TimeStamp}
 	switch c := info.Cluster; {
 	case c != nil && c.LeaderSince != nil:

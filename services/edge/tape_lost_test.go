@@ -64,7 +64,7 @@ func standsAs(t *testing.T, tp *tape, stand func() bus.Stand) {
 		}
 		answer, _ := json.Marshal(fields{
 			"type": "io.nats.jetstream.api.v1.stream_info_response", "total": 1, "config": fields{"name": subject.LogStream(region)}, "state": state,
-			"cluster": fields{"name": "c", "leader": "n1", "replicas": []fields{{"name": "n2", "current": s.Current, "offline": !s.Current}}},
+			"cluster": fields{"name": "c", "leader": "n1", "replicas": []fields{{"name": "n2", "active": time.Second, "current": s.Current, "offline": !s.Current}}},
 		})
 		_ = m.Respond(answer)
 	})

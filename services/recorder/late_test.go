@@ -202,14 +202,13 @@ func TestAStopOnAnEmptyLog(t *testing.T) {
 func TestOnlyTheLeaderSaysThatThereIsNoPack(t *testing.T) {
 	r := newRegion(t)
 	s := r.speaker("hall")
-	stream, err := r.connect(bus.Recorder).JetStream().Stream(t.Context(), subject.LogStream("eu"))
-	change(t, err)
+	packs := &tap{js: r.connect(bus.Recorder).JetStream(), stream: subject.LogStream("eu")}
 	on := subject.Log("eu", s.room, s.track)
-	if err := none(t.Context(), stream, on); err != nil {
+	if err := none(t.Context(), packs, on); err != nil {
 		t.Errorf("before it says anything: %v", err)
 	}
 	s.say(0, 0, speech(t, 10))
-	if err := none(t.Context(), stream, on); !errors.Is(err, eventlog.ErrAway) {
+	if err := none(t.Context(), packs, on); !errors.Is(err, eventlog.ErrAway) {
 		t.Errorf("a replica that has not its pack is believed: %v", err)
 	}
 }

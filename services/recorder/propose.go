@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"airloom/internal/bus"
 	"airloom/internal/eventlog"
 	"airloom/internal/room"
 	"airloom/internal/subject"
@@ -90,7 +91,7 @@ func (f *fold) firstPack(ctx context.Context, rm *knownRoom, track string) (posi
 		m, err := stream.GetMsg(ctx, after+1, jetstream.WithGetMsgSubject(on))
 		switch {
 		case errors.Is(err, jetstream.ErrMsgNotFound):
-			return none(ctx, stream, on)
+			return none(ctx, f.packs, on)
 		case err != nil:
 			return fmt.Errorf("%w: %w", eventlog.ErrAway, err)
 		}
@@ -101,8 +102,8 @@ func (f *fold) firstPack(ctx context.Context, rm *knownRoom, track string) (posi
 }
 
 // none is the leader's word that a subject has no message: any replica answers who looks for one, also one that lags.
-func none(ctx context.Context, stream jetstream.Stream, on string) error {
-	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(on))
+func none(ctx context.Context, packs *tap, on string) error {
+	info, err := bus.AskLeader(ctx, packs.js, packs.stream, jetstream.WithSubjectFilter(on))
 	switch {
 	case err != nil:
 		return fmt.Errorf("%w: %w", eventlog.ErrAway, err)

@@ -2,7 +2,6 @@ package recorder
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -94,10 +93,9 @@ type stand struct {
 func (t *tap) stand(ctx context.Context) (stand, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	stream, err := t.js.Stream(ctx, t.stream)
+	info, err := bus.AskLeader(ctx, t.js, t.stream)
 	if err != nil {
-		return stand{}, fmt.Errorf("ask for %s: %w", t.stream, err)
+		return stand{}, err
 	}
-	info := stream.CachedInfo()
 	return stand{created: info.Created.UTC(), first: info.State.FirstSeq, last: info.State.LastSeq, firstAt: info.State.FirstTime}, nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/synadia-io/orbit.go/jetstreamext"
 
+	"airloom/internal/bus"
 	"airloom/internal/problem"
 	"airloom/internal/room"
 	"airloom/internal/subject"
@@ -242,11 +243,11 @@ type logStand struct {
 }
 
 func (d *door) askLog(ctx context.Context) (logStand, error) {
-	stream, err := d.deps.Bus.JetStream().Stream(ctx, subject.LogStream(d.deps.Log.Region()))
+	info, err := bus.AskLeader(ctx, d.deps.Bus.JetStream(), subject.LogStream(d.deps.Log.Region()))
 	if err != nil {
 		return logStand{}, logAway(err)
 	}
-	s := stream.CachedInfo().State
+	s := info.State
 	return logStand{first: max(s.FirstSeq, 1), last: s.LastSeq, firstAt: s.FirstTime, lastAt: s.LastTime}, nil
 }
 
