@@ -24,7 +24,7 @@ func (o *order) beginLate(l *lane) {
 
 // begin says where a track is taken up: from its epoch's first seq if that began late enough, else from p on, with what was sent again before
 // it, as its speaker had no edge: what was said in the time that is wanted, and what leads up to it and lies in the log where it is wanted.
-// Of what else lies there nobody knows whether it belongs there; it is left out, and told.
+// Of what else lies there nobody knows whether it belongs there; it is left out, and told with what is missing behind it.
 func (o *order) begin(l *lane, p *piece) {
 	l.begun, l.epoch, l.next = true, p.epoch, uint64(p.first)
 	for i := len(l.waits) - 1; i >= 0; i-- {
@@ -40,12 +40,32 @@ func (o *order) begin(l *lane, p *piece) {
 	if p.at-int64(p.first)*p.seqLasts() >= o.began {
 		l.next = 0
 	}
+	o.leaveOut(l)
+	o.trim(l)
+}
+
+// leaveOut notes what lies before the place where a track is taken up: from the first piece that is left out on all of it, also what never came, but
+// for what was given before.
+func (o *order) leaveOut(l *lane) {
+	from, left := uint64(0), false // told from here on
 	for _, w := range l.waits {
-		if w.epoch == l.epoch && uint64(w.first) < l.next && w.at >= o.from {
-			l.leave(hole{l.track, w.epoch, w.first, min(w.last, uint32(l.next-1))})
+		given := w.at < o.from
+		if w.epoch != l.epoch || uint64(w.first) >= l.next || given && !left {
+			continue
+		}
+		if !left {
+			from, left = uint64(w.first), true
+		}
+		if given {
+			if uint64(w.first) > from {
+				l.leave(hole{l.track, l.epoch, uint32(from), w.first - 1})
+			}
+			from = max(from, uint64(w.last)+1)
 		}
 	}
-	o.trim(l)
+	if left && from < l.next {
+		l.leave(hole{l.track, l.epoch, uint32(from), uint32(l.next - 1)})
+	}
 }
 
 // leave notes what is left out; what is in too many parts is told as one that has them all.

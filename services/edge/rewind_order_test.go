@@ -135,7 +135,10 @@ func TestOrderBeginsWhereNobodyWasLive(t *testing.T) {
 	}{
 		"before":       {from: at, first: 50_000},
 		"in the midst": {from: back.Add(4 * time.Millisecond), first: 50_200},
-		"with a hole":  {from: back, lacks: 50_300, first: 50_350, left: []hole{{track, 0, 50_000, 50_299}}},
+		"with a hole":  {from: back, lacks: 50_300, first: 50_350, left: []hole{{track, 0, 50_000, 50_349}}},
+		"with a hole behind what was given before": {
+			from: back.Add(4 * time.Millisecond), lacks: 50_300, first: 50_350, left: []hole{{track, 0, 50_200, 50_349}},
+		},
 	} {
 		o := newOrder(c.from.Add(-preroll).UnixNano())
 		o.from, o.reads = c.from.UnixNano(), true

@@ -102,7 +102,7 @@ func (s *session) gap(ctx context.Context, r gapRequest) error {
 
 // endTrack waits until all up to last is in the log, then appends track.ended. A speaker need not wait for a log that is
 // away: then the rest follows in the background, and what has to be sent again is still taken as backlog. So it does for a speaker that is
-// away itself, and has yet to send it.
+// away itself, and for one whose acks still move: they have yet to send the rest.
 func (s *session) endTrack(ctx context.Context, r trackEndRequest) error {
 	t := s.trackByID(r.Track)
 	if t == nil {
@@ -113,7 +113,9 @@ func (s *session) endTrack(ctx context.Context, r trackEndRequest) error {
 	}
 	waiting, cancel := context.WithTimeout(ctx, s.edge.limits.end)
 	defer cancel()
-	done := t.await(waiting, r.Epoch, r.Last, s.edge.outbox.wentAway()) || !s.edge.outbox.isAway() && s.hasSocket()
+	before := t.ackedOf(r.Epoch)
+	done := t.await(waiting, r.Epoch, r.Last, s.edge.outbox.wentAway()) ||
+		!s.edge.outbox.isAway() && s.hasSocket() && t.ackedOf(r.Epoch) == before
 	switch {
 	case s.isOver():
 		return errElsewhere

@@ -80,3 +80,23 @@ func TestEndOfATrackWhoseSpeakerIsAway(t *testing.T) {
 	back.waitAck(s.track.Track, 0, 19)
 	until(t, "track.ended is in the log", func() bool { return ended(t, s) })
 }
+
+// A speaker sends a long backlog while its track's end waits: as long as acks move, the track does not end, and nothing of it is dropped.
+func TestEndWhileTheBacklogIsStillSent(t *testing.T) {
+	h := newHouse(t)
+	d := h.edge(func(e *Edge) { e.limits.end = time.Second })
+	s := &stage{door: d, t: t}
+	s.speaker, _ = d.join("hall", "speaker", nil)
+	s.track = s.speaker.track()
+	const frames = 1000
+	s.speaker.request("track.end", fields{"track": s.track.Track, "epoch": 0, "last": frames - 1})
+	until(t, "the end waits", func() bool { return waitingForAcks() > 0 })
+	for began, seq := time.Now(), uint32(0); seq < frames; seq += 10 {
+		s.speaker.sendAudio(audio(t, s.track.Handle, 0, seq, 10, frame.Backlog))
+		if time.Since(began) < 3*d.limits.end { // each ack takes a tenth of a second
+			s.speaker.waitAck(s.track.Track, 0, int64(seq)+9)
+		}
+	}
+	s.speaker.waitAck(s.track.Track, 0, frames-1)
+	until(t, "track.ended is in the log", func() bool { return ended(t, s) })
+}
