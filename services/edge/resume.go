@@ -41,7 +41,7 @@ func (e *Edge) resume(ctx context.Context, h *hub, r *helloRequest, claims auth.
 		return local, e.takeOver(ctx, local, r.Tracks)
 	}
 	e.releaseHub(h) // the session counts as its user already
-	return local, e.reattach(ctx, local, claims)
+	return local, e.reattach(ctx, local, r.Tracks, claims)
 }
 
 // takeOver moves a session from another edge to this one, with its open tracks.
@@ -57,7 +57,7 @@ func (e *Edge) takeOver(ctx context.Context, s *session, said []resumeTrack) err
 }
 
 // reattach is for a session that is on this edge already.
-func (e *Edge) reattach(ctx context.Context, s *session, claims auth.Claims) error {
+func (e *Edge) reattach(ctx context.Context, s *session, said []resumeTrack, claims auth.Claims) error {
 	if s.taken != nil {
 		select {
 		case <-s.taken:
@@ -68,8 +68,19 @@ func (e *Edge) reattach(ctx context.Context, s *session, claims auth.Claims) err
 	if err := s.moveHere(ctx); err != nil && !isAway(err) { // on the same edge nothing has to be asked of the log
 		return err
 	}
+	s.trust(said)
 	s.follow(claims)
 	return nil
+}
+
+// trust takes a speaker's word for what it saw acked of tracks that are on this edge already: by another edge, or by one before behind its hello. It
+// has let go of that and cannot send it again; an edge that waited for it would ack nothing any more.
+func (s *session) trust(said []resumeTrack) {
+	for _, r := range said {
+		if t := s.trackByID(r.Track); t != nil && r.Acked >= 0 && r.Acked <= frame.MaxSeq {
+			t.declare(r.Epoch, 0, uint32(r.Acked))
+		}
+	}
 }
 
 func (s *session) moveHere(ctx context.Context) error {

@@ -28,6 +28,24 @@ func TestResumeOnTheSameEdge(t *testing.T) {
 	p.waitAck(s.track.Track, 0, 19)
 }
 
+// A speaker that comes back may have seen more acked than this edge has, by another one or behind an earlier hello; it cannot send that again.
+func TestResumeOnAnEdgeThatHasLess(t *testing.T) {
+	s := newStage(t)
+	w := s.speaker.findType("welcome")
+	s.say(0, 4)
+	s.say(10, 14)
+	s.speaker.waitAck(s.track.Track, 0, 4)
+	s.speaker.c.Close()
+	said := []fields{{"track": "nobodys", "epoch": 0, "acked": 7}, {"track": s.track.Track, "epoch": 9, "acked": 7}, {"track": s.track.Track, "epoch": 0, "acked": 9}}
+	p, again := s.join("hall", "speaker", fields{"resume": w.Resume, "tracks": said})
+	if !again.Resumed {
+		t.Fatalf("welcome %+v", *again)
+	}
+	s.speaker = p
+	s.say(15, 19)
+	p.waitAck(s.track.Track, 0, 19)
+}
+
 // A move to another edge: two sockets overlap, the tracks go on, what was not acked is sent again as backlog and acked, and
 // nobody who listens hears it a second time. A gap declared before the move counts after it.
 func TestResumeOnAnotherEdge(t *testing.T) {
