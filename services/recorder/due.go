@@ -37,7 +37,7 @@ func (rm *knownRoom) noteKeep(e *room.Event, before room.Keep, wasSet bool) {
 		rm.keepLeft(e, wasSet)
 	case now == room.KeepRecord && before != now && !rm.recorded() && len(rm.live) > 0:
 		c := cause{at: e.At.UTC(), position: e.Position}
-		if next := logOf(e.Fact); next > 0 {
+		if next := room.LogOf(e.Fact); next > 0 {
 			c.from = next - 1
 		} else {
 			c.ask = true
@@ -47,7 +47,7 @@ func (rm *knownRoom) noteKeep(e *room.Event, before room.Keep, wasSet bool) {
 }
 
 func (rm *knownRoom) keepLeft(e *room.Event, wasSet bool) {
-	next := logOf(e.Fact)
+	next := room.LogOf(e.Fact)
 	l := &left{position: e.Position, known: next > 0 || len(rm.live) == 0, through: max(next, 1) - 1, cut: map[string]int{}}
 	for _, id := range rm.live {
 		l.cut[id] = len(rm.tracks[id].facts)
@@ -107,15 +107,4 @@ func (c *cause) draft(region string) room.RecordingStarted {
 		start.Since--
 	}
 	return start
-}
-
-// logOf is the position that came next in the audio log when somebody changed a room's settings; 0: nobody asked.
-func logOf(fact room.Fact) uint64 {
-	switch fact := fact.(type) {
-	case room.Created:
-		return fact.Log
-	case room.Changed:
-		return fact.Log
-	}
-	return 0
 }

@@ -44,7 +44,7 @@ func (w *keepLog) spans() (out []span) {
 
 // headAt is the position that came next in the audio log by a change of settings: as it says, or else when it was appended.
 func (w *keepLog) headAt(e *room.Event) uint64 {
-	if next := logOf(e.Fact); next > 0 {
+	if next := room.LogOf(e.Fact); next > 0 {
 		return next
 	}
 	for i, p := range w.packs {
@@ -78,6 +78,9 @@ func (w *keepLog) judge() {
 	for _, e := range w.events {
 		before := rm.state.Recording
 		if rm.apply(e, 0); rm.state.Recording == before {
+			if rec := rm.recording(before); rec != nil && rec.left {
+				delete(w.byHand, e.Position) // it was to be stopped in any case, and what is due goes on
+			}
 			continue
 		}
 		if before == "" {
@@ -104,6 +107,12 @@ func (w *keepLog) judge() {
 			if p.events >= stops[rec.id] {
 				w.Fail("%s of %s, logged at %d, is in recording %s, which goes on behind its stop", p.track, rec.id, pos, rec.id)
 			}
+			if rec.by != room.ByKeep {
+				if pos <= w.asked[rec.id] && !w.promised(knownBy(spans, starts[rec.id]), lives, p.track, pos, p.events) && !w.unlike {
+					w.Fail("%s, logged at %d, is in recording %s, though it is said before it was due", p.track, pos, rec.id)
+				}
+				continue
+			}
 			at := slices.IndexFunc(spans, func(s span) bool { return s.ends > rec.since })
 			s := spans[at]
 			late := starts[rec.id] > s.ends && (t.started > s.ends || t.over > s.ends && pos >= s.until)
@@ -111,7 +120,7 @@ func (w *keepLog) judge() {
 				w.Fail("%s, logged at %d, is in recording %s, though it is said behind the change, or before it: %+v", p.track, pos, rec.id, s)
 			}
 		}
-		if !kept && w.promised(spans, lives, p.track, pos, p.events) {
+		if !kept && w.promised(spans, lives, p.track, pos, p.events) && !w.crossed(spans, pos) {
 			w.Fail("%s, logged at %d while keep was record, is in no recording", p.track, pos)
 		}
 	}
@@ -153,11 +162,47 @@ func (w *keepLog) promised(spans []span, lives map[string]*life, track string, p
 		if halted == 0 || t.started > halted {
 			return true
 		}
+		if w.takenOver(halted, pos) {
+			continue
+		}
+		starts, next := "", s.ends
 		for other, l := range lives {
-			if first := w.first(other); l.started > halted && l.started < s.ends && first > 0 && first <= pos {
-				return true
+			if l.started > halted && l.started < next {
+				starts, next = other, l.started
 			}
+		}
+		if first := w.first(starts); first > 0 && first <= pos {
+			return true
 		}
 	}
 	return false
+}
+
+// takenOver says whether somebody started a recording behind a stop, of which tracks that had begun before count from there on alone.
+func (w *keepLog) takenOver(halted, pos uint64) bool {
+	return slices.ContainsFunc(w.events, func(e *room.Event) bool {
+		f, ok := e.Fact.(room.RecordingStarted)
+		return ok && f.By != room.ByKeep && e.Position > halted && pos <= f.From
+	})
+}
+
+// crossed says whether a pack was logged while somebody set keep to record and somebody else, who did not know of that yet, started a recording.
+func (w *keepLog) crossed(spans []span, pos uint64) bool {
+	return slices.ContainsFunc(w.events, func(e *room.Event) bool {
+		f, ok := e.Fact.(room.RecordingStarted)
+		return ok && w.blind[f.Recording] && pos <= f.From && slices.ContainsFunc(spans, func(s span) bool {
+			return e.Position < s.ends && s.from <= pos
+		})
+	})
+}
+
+// knownBy are the spans as they were known at an event: whoever ends one may have asked the audio log before that.
+func knownBy(spans []span, event uint64) []span {
+	out := slices.Clone(spans)
+	for i := range out {
+		if out[i].ends > event {
+			out[i].until = never
+		}
+	}
+	return out
 }

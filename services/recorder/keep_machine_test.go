@@ -12,7 +12,7 @@ import (
 
 // TestKeepMachine is a room whose keep is set to and fro while tracks begin and end, by edges that freeze and die on the way, and recorders that are
 // stale by any number of events or away. Promised: what is logged of an open track while keep is record is in a recording, unless a moderator
-// stopped it; what is logged behind the change, or the stop, is in none.
+// stopped it; what is logged behind the change, or the stop, is in none. Should somebody start a recording by hand while one is due, nothing is lost by that.
 func TestKeepMachine(t *testing.T) { sim.Check(t, func(w *sim.World) { runKeep(w, "") }) }
 
 // A machine that finds no bug has not been shown to look.
@@ -20,6 +20,7 @@ func TestKeepMachineFindsBugs(t *testing.T) {
 	for bug, words := range map[string]string{
 		"stops what is not idle": "goes on behind its stop", "no log where keep ends": "behind the change",
 		"asks for nothing where keep begins": "is in no recording", "leaves stops to edges": "",
+		"starts by hand from now on": "is in no recording", "starts by hand from the beginning": "before it was due",
 	} {
 		t.Run(bug, func(t *testing.T) { sim.Finds(t, 2000, words, func(w *sim.World) { runKeep(w, bug) }) })
 	}
@@ -36,7 +37,9 @@ type keepLog struct {
 	calm   bool            // nobody begins anything any more
 	byHand map[uint64]bool // positions of halts that a moderator wanted
 	all    []*keepRecorder
-	unlike bool // the recorders have not the same defaults
+	asked  map[string]uint64 // recording that somebody started -> where the audio log was
+	blind  map[string]bool   // the same: whoever did so knew of no keep: record
+	unlike bool              // the recorders have not the same defaults
 }
 
 // keepPack is a pack, and how many events the log had when it was logged.
@@ -46,14 +49,17 @@ type keepPack struct {
 }
 
 func runKeep(world *sim.World, bug string) {
-	w := &keepLog{World: world, bug: bug, state: room.NewState("hall", defaults), byHand: map[uint64]bool{}}
+	w := &keepLog{World: world, bug: bug, state: room.NewState("hall", defaults), byHand: map[uint64]bool{}, asked: map[string]uint64{}, blind: map[string]bool{}}
 	for i := range 3 {
 		w.append(must(w.state.Join(room.Joined{Session: fmt.Sprint("s", i), Identity: fmt.Sprint("i", i), Edge: "e", Grants: room.Grants{Speak: true}})))
 		w.After(w.Upto(5*time.Second), func() { w.speak(fmt.Sprint("s", i)) })
 	}
 	w.Every(4*time.Second, func() bool { w.After(w.Upto(4*time.Second), w.change); return !w.calm })
 	if w.Chance(0.3) {
-		w.Every(9*time.Second, func() bool { w.off(); return !w.calm })
+		w.Every(9*time.Second, func() bool { w.off(); return w.Now() < 60*time.Second })
+		if w.Chance(0.5) {
+			w.Every(3*time.Second, func() bool { w.After(w.Upto(3*time.Second), w.on); return !w.calm })
+		}
 	}
 	for i := range 2 {
 		r := &keepRecorder{w: w, defaults: defaults}
@@ -186,6 +192,26 @@ func (w *keepLog) off() {
 		w.byHand[uint64(len(w.events))] = true
 		w.stop(w.state.Recording)
 	}
+}
+
+// on is a moderator who wants what is said from now on to be recorded.
+func (w *keepLog) on() {
+	id, from := fmt.Sprint("by-hand-", len(w.asked)), w.head()
+	w.asked[id] = from
+	w.After(w.Upto(w.Upto(time.Second)), func() {
+		w.insist(500*time.Millisecond, func(s *room.State, _ uint64) (room.Draft, error) {
+			w.blind[id] = s.Settings.Keep != room.KeepRecord
+			d, err := s.StartRecording(room.RecordingStarted{Recording: id, By: "mod", From: from})
+			if f, ok := d.Fact.(room.RecordingStarted); ok && w.bug == "starts by hand from now on" {
+				f.Since, f.From = 0, from
+				d.Fact = f
+			} else if ok && w.bug == "starts by hand from the beginning" {
+				f.Since = 1
+				d.Fact = f
+			}
+			return d, err
+		}, func() {})
+	})
 }
 
 // keepRecorder is a fold of the room alone.
