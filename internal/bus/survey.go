@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 
@@ -104,8 +105,8 @@ func Count(ctx context.Context, js jetstream.JetStream, stream, on string, after
 
 func countFor(ctx context.Context, js jetstream.JetStream, stream, on string, after, through uint64, others time.Duration) (uint64, error) {
 	all, err := pending(ctx, js, stream, on, after+1, others)
-	if all == 0 {
-		return 0, err
+	if all == 0 || through >= math.MaxInt64-1 { // behind that there is no position
+		return all, err
 	}
 	behind, later := pending(ctx, js, stream, on, through+1, others) // after that: what comes meanwhile must not look like something missing
 	if errors.Is(later, ErrNoReplica) {

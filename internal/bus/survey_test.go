@@ -3,6 +3,7 @@ package bus
 import (
 	"context"
 	"errors"
+	"math"
 	"testing"
 	"time"
 
@@ -32,6 +33,9 @@ func TestSurveySeesWhatThereIs(t *testing.T) {
 		if n, err := Count(ctx, js, "LOG_h", "log.h.>", span.From-1, span.To); n != want || err != nil {
 			t.Errorf("%v: %d, %v, want %d", span, n, err, want)
 		}
+	}
+	if n, err := Count(ctx, js, "LOG_h", "log.h.>", 3, math.MaxInt64-1); n != 2 || err != nil {
+		t.Errorf("up to the head: %d, %v", n, err)
 	}
 	if seen, err := Survey(ctx, js, "LOG_h", []byte(`{"last_by_subj":"log.h.>"}`)); err != nil || seen[0].Position != 7 {
 		t.Errorf("the newest is %v, %v", seen, err)

@@ -23,7 +23,7 @@ const (
 	settleReads = 64              // of one look nearby
 	settleBack  = 3 * time.Minute // before its end: longer than a speaker keeps what is not acked
 	settlePause = time.Second     // after which a replica that is behind may have caught up
-	settleMost  = 8 * time.Second // between looks while a replica is away
+	settleMost  = 8 * time.Second // between looks while a replica is away, or the log's leader does not answer
 	settleAgain = 4               // looks, each of which asks eight replicas, where the leader lacks something, too
 	settleLooks = 32              // looks for what the leader counts
 )
@@ -84,7 +84,7 @@ func (e *Edge) settle(ctx context.Context, s settling) {
 		if pause(ctx, wait) != nil {
 			return
 		}
-		if wait = min(2*wait, settleMost); !l.away {
+		if wait = min(2*wait, settleMost); !l.away && !l.unknown {
 			wait = settlePause
 		}
 	}
@@ -100,28 +100,29 @@ func (s settling) open() bool { return s.through > 0 && !s.track.whole() && !s.t
 
 // lookout is what came of looking through a track's packs.
 type lookout struct {
-	looks int  // with all replicas there
-	away  bool // a replica is away that alone may have what is missing: looking again brings nothing
+	looks   int  // with all replicas there
+	away    bool // a replica is away that alone may have what is missing: looking again brings nothing
+	unknown bool // the leader or the log did not answer: looking would tell nothing
 }
 
 // lookThrough reads all of a track's packs and says whether what was not found is lost: the log's leader lacks nothing and had no more to give,
-// or no replica had, in several looks with all of them there. Where one is away it is waited for, as recorders do.
+// or no replica had, in several looks with all of them there. Where one is away it is waited for, as recorders do, after one look at what the others
+// have. The leader is asked first: a track may be long, and without the leader's word nothing follows from having read it.
 func (e *Edge) lookThrough(ctx context.Context, s settling, l *lookout) (sure bool) {
-	read := uint64(0)
-	if !l.away {
-		var err error
-		if read, err = e.readThrough(s); err != nil {
-			return false
-		}
-	}
 	filter := subject.LogTrack(s.track.session.hub.name, s.track.id)
 	stand, err := bus.Standing(ctx, e.tape.bus.JetStream(), subject.LogStream(e.tape.region), filter)
-	if err != nil || s.through != math.MaxUint64 && stand.Last < s.through { // a leader that was just chosen may lag
+	if l.unknown = err != nil || s.through != math.MaxUint64 && stand.Last < s.through; l.unknown { // a leader that was just chosen may lag
 		return false
 	}
-	was := l.away
-	l.away = !stand.Whole && !stand.Current
-	if was || l.away {
+	away := !stand.Whole && !stand.Current
+	if away && l.away {
+		return false
+	}
+	read, err := e.readThrough(s, stand.Last)
+	if l.unknown = err != nil; l.unknown {
+		return false
+	}
+	if l.away = away; away {
 		return false
 	}
 	l.looks++
@@ -131,22 +132,26 @@ func (e *Edge) lookThrough(ctx context.Context, s settling, l *lookout) (sure bo
 	return stand.Whole || l.looks >= settleAgain
 }
 
-// readThrough reads all that any replica has of a track, acks what counts, and gives the number of its packs.
-func (e *Edge) readThrough(s settling) (read uint64, err error) {
+// readThrough reads all that any replica has of a track, acks what counts, and gives the number of its packs up to a position: what came after the
+// leader counted them must not stand for one that is missing. It ends where there is nothing more to look for.
+func (e *Edge) readThrough(s settling, counted uint64) (read uint64, err error) {
 	filter := subject.LogTrack(s.track.session.hub.name, s.track.id)
-	for from := uint64(1); ; {
+	for from := uint64(1); s.open(); {
 		whole, err := e.tape.fetchWhole(filter, settlePacks, from, false)
 		if err != nil {
 			return read, err
 		}
 		for _, msg := range whole.got {
 			s.count(msg)
-			from = msg.Sequence + 1
+			if from = msg.Sequence + 1; msg.Sequence <= counted {
+				read++
+			}
 		}
-		if read += uint64(len(whole.got)); whole.head || len(whole.got) == 0 {
+		if whole.head || len(whole.got) == 0 {
 			return read, nil
 		}
 	}
+	return read, nil
 }
 
 // count acks a pack if it counts.
@@ -174,7 +179,7 @@ func (e *Edge) lookFor(s settling, where jetstreamext.GetBatchOpt) error {
 			}
 			s.count(msg)
 		}
-		if head || len(got) == 0 || t.whole() {
+		if head || len(got) == 0 || !s.open() {
 			return nil
 		}
 		where = jetstreamext.GetBatchSeq(got[len(got)-1].Sequence + 1)

@@ -145,6 +145,42 @@ func TestClosingIsToldOnceItIsSure(t *testing.T) {
 	}
 }
 
+// While the log's leader cannot say how the log stands, a track is not read again and again: nothing would follow from it.
+func TestClosingReadsNothingWithoutTheLeadersWord(t *testing.T) {
+	t.Parallel()
+	var leads atomic.Bool
+	var stood atomic.Int64
+	tape, reads := wornLog(t, packsOf(t, 5), 1000, func(_ int64, at int) wear {
+		if at == 3 {
+			return lacking
+		}
+		return sound
+	})
+	standsAs(t, tape, func() bus.Stand {
+		stood.Add(1)
+		if leads.Load() {
+			return bus.Stand{Count: 4, Last: 5, Whole: true}
+		}
+		return bus.Stand{Count: 4, Last: 4, Whole: true} // was just chosen, and has not all yet
+	})
+	deaf := new(atomic.Bool)
+	deaf.Store(true)
+	s := &stage{door: newHouse(t).edge(func(e *Edge) { e.outbox.log, e.tape = deafCarrier{e.outbox.log, deaf}, tape }), t: t}
+	s.speaker, _ = s.join("hall", "speaker", nil)
+	s.track = s.speaker.track()
+	s.say(0, 49)
+	until(t, "stored", func() bool { return s.lastLogged() == 5 })
+	s.ends(49)
+	s.closes(5)
+	until(t, "the leader is asked three times", func() bool { return stood.Load() >= 5 })
+	if n := reads.Load(); n > 2 { // nearby, from two places
+		t.Errorf("the log was asked %d times", n)
+	}
+	leads.Store(true)
+	within(t, 30*time.Second, "it is told", func() bool { return s.speaker.count(func(m *inMessage) bool { return m.Type == "closed" }) > 0 })
+	s.speaker.isTold(t, 19, 40)
+}
+
 // A closing that was not heard counts as well, with all that it says.
 func TestMissedClosingAcksWhatItCounts(t *testing.T) {
 	t.Parallel()
