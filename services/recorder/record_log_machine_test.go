@@ -118,6 +118,9 @@ func (w *simLog) speak(t *trackStory) {
 	})
 }
 
+// byHand are the settings of a room in which recordings are a moderator's alone: with keep: record each would hold what is due.
+var byHand = room.Settings{Keep: room.KeepRewind, Speak: room.SpeakGranted}
+
 // recordOn is a moderator's wish, by an edge that may freeze between asking the log and appending.
 func (w *simLog) recordOn(n int) {
 	from := w.through()
@@ -213,7 +216,7 @@ func (w *simLog) judge() {
 
 // judgeClips holds each recording that somebody started against its positions.
 func (w *simLog) judgeClips(closing uint64) {
-	rm := newKnownRoom(room.NewState("hall", defaults))
+	rm := newKnownRoom(room.NewState("hall", byHand))
 	stops := map[string]int{}
 	for i, e := range w.events {
 		if f, ok := e.Fact.(room.RecordingStopped); ok {

@@ -40,7 +40,7 @@ func (s *trackStory) silence(epoch uint8, seq uint32, n uint16) *frame.Packet {
 }
 
 func runRecording(t *testing.T, world *sim.World, bug string) {
-	w := &simLog{World: world, bug: bug, state: room.NewState("hall", defaults), store: map[string][]byte{}, acked: map[place]bool{}}
+	w := &simLog{World: world, bug: bug, state: room.NewState("hall", byHand), store: map[string][]byte{}, acked: map[place]bool{}}
 	w.speak(&trackStory{t})
 	for i := range 2 {
 		r := &simRecorder{w: w, name: fmt.Sprintf("recorder%d", i)}
@@ -78,7 +78,7 @@ type segmentKey struct {
 // begin is a process that starts: from the checkpoint, where there is one.
 func (r *simRecorder) begin() {
 	r.folded, r.read, r.done, r.started = 0, 0, "", map[segmentKey]time.Duration{}
-	r.room, r.follow, r.clips = newKnownRoom(room.NewState("hall", defaults)), testFollow(), nil
+	r.room, r.follow, r.clips = newKnownRoom(room.NewState("hall", byHand)), testFollow(), nil
 	r.state = r.room.state
 	p := r.w.point
 	if p == nil {
