@@ -64,6 +64,15 @@ func survey(ctx context.Context, js jetstream.JetStream, stream string, request 
 	return seen, nil
 }
 
+// Glance makes a direct read once: it is the word of one replica, whichever answers, and may be less than the truth.
+func Glance(ctx context.Context, js jetstream.JetStream, stream string, request []byte) (Sight, error) {
+	msg, err := js.Conn().RequestWithContext(ctx, "$JS.API.DIRECT.GET."+stream, request)
+	if err != nil {
+		return Sight{}, fmt.Errorf("ask a replica of %s: %w", stream, err)
+	}
+	return sight(msg)
+}
+
 func nextSight(ctx context.Context, answers *nats.Subscription) (Sight, error) {
 	for {
 		msg, err := answers.NextMsgWithContext(ctx)

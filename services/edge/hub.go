@@ -200,6 +200,9 @@ func (h *hub) packet(on subject.Parsed, data []byte) {
 		s.session = known.Session
 	}
 	h.mu.Unlock()
+	if s.kept {
+		h.reel.heard.Store(s.at)
+	}
 	h.ring.put(s)
 	for _, share := range h.shares {
 		share.worker.wakeShare(share)

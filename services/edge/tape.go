@@ -21,7 +21,6 @@ const (
 	spanPacks  = 256                    // messages of a span
 	spanBytes  = 1 << 20                // and their bytes
 	headFor    = 100 * time.Millisecond // that the log has nothing more is believed for so long
-	windowFor  = time.Second            // and so long where it begins and ends
 	maxSeeks   = 1024                   // answers of one room that are remembered
 	aheadBytes = 256 << 20              // that all listeners hold back to put in order, over all rooms
 )
@@ -54,6 +53,7 @@ type reel struct {
 	filter  string
 	flights singleflight.Group
 	names   names
+	heard   atomic.Int64 // monotonic ns when the newest live packet came that the log keeps; 0: none yet
 
 	// Guarded by tape.mu.
 	spans  []*span // in order; they never overlap

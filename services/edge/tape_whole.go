@@ -108,6 +108,18 @@ func (t *tape) survey(request []byte) (seen []bus.Sight, err error) {
 	return seen, nil
 }
 
+// glance asks any one replica, whose word may be less than the truth; who gets no answer asks several. One that is silent tells nothing of the log.
+func (t *tape) glance(request []byte) (bus.Sight, error) {
+	done, err := t.mayAsk()
+	if err != nil {
+		return bus.Sight{}, err
+	}
+	defer done(nil)
+	ctx, cancel := context.WithTimeout(t.ctx, glanceFor)
+	defer cancel()
+	return bus.Glance(ctx, t.bus.JetStream(), subject.LogStream(t.region), request)
+}
+
 // earliest is the first position that any of the replicas has; the zero Sight where none has one.
 func earliest(seen []bus.Sight) (first bus.Sight) {
 	for _, s := range seen {

@@ -86,7 +86,7 @@ func TestPlacesOfADamagedReplica(t *testing.T) {
 func TestRewindHearsTheEndThatAReplicaLacks(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	tape, _ := wornLog(t, packsOf(t, 100), 1000, damaged(60, 100, func(try int64) bool { return try%3 != 0 }))
+	tape, _ := wornLog(t, packsOf(t, 100), 1000, damaged(60, 100, func(try int64) bool { return try%7 > 1 }))
 	wholeFrom(t, "late", heardFrom(t, s, tape, place{kind: fromStart}), 0, 999)
 }
 
