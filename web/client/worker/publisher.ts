@@ -1,6 +1,6 @@
 // One track that this session publishes: the source's frames go through a coder into the outbox, and it sees the outbox emptied. It
 // starts the track anew, under a new id, when the session did not outlive its socket; it is over when the right to speak is taken. Of a track
-// that has ended it lets go at once: what is not acked of it then is the business of Remains.
+// that has ended, or was ended for it, it lets go at once: what is not acked of it then is the business of Remains.
 
 import { AirloomError } from '../errors'
 import { FRAME_MS, type Heard, type Source } from '../audio/source'
@@ -142,7 +142,7 @@ export class Publisher {
     if (this.#ended) return
     this.#over = error
     this.close()
-    this.#dropLife()
+    this.#part() // what the edge took of it is still acked, or told as lost
     this.events.over(error)
   }
 

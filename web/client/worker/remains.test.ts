@@ -213,3 +213,34 @@ test('the right to speak is taken: nothing is sent again, for each packet would 
   socket.send({ type: 'closed', track: 'track1', epoch: 0, acked: 9, kept: 10 })
   await idle()
 })
+
+const NO_SPEAK = { listen: true, speak: false, record: false, moderate: false }
+
+test('the right to speak is taken in the midst of a track: nothing is sent again, and what is lost of it is told', async () => {
+  const publisher = await begin()
+  await speak(10)
+  await edge.until(() => edge.last.packets.length === 10)
+  edge.last.send({ type: 'grants', grants: NO_SPEAK, by: 'mo' })
+  await vi.waitUntil(() => publisher.id === undefined)
+  edge.last.send({ type: 'resend', track: 'track1', epoch: 0, from: 0 })
+  await link.request({ type: 'listen', on: true })
+  expect([remains.resumable.length, backlog()]).toEqual([1, []])
+  edge.last.send({ type: 'closed', track: 'track1', epoch: 0, acked: 4, kept: 7 })
+  await idle()
+  expect(unkept).toEqual([{ track: 'track1', missingMs: 60, ofMs: 200, atMost: false }])
+})
+
+test('the right to speak is taken while there is no socket: the next edge is asked how the track ended', async () => {
+  await begin()
+  await speak(10)
+  await edge.until(() => edge.last.packets.length === 10)
+  edge.grants = NO_SPEAK
+  edge.over = ['track1']
+  edge.last.cut()
+  await vi.waitUntil(() => edge.sockets.length === 2 && link.open)
+  await link.request({ type: 'listen', on: true })
+  expect([remains.resumable.length, asked(), backlog()]).toEqual([1, ['listen'], []])
+  edge.last.send({ type: 'closed', track: 'track1', epoch: 0, acked: 9, kept: 10 })
+  await idle()
+  expect(unkept).toEqual([])
+})
