@@ -99,6 +99,7 @@ func (s *session) silence(ctx context.Context) {
 		t.end() // first, so that the last seq is the last one
 	}
 	for _, t := range tracks {
+		t.owes(t.isNewHere())
 		epoch, last := t.taken()
 		s.finishTrack(ctx, t, trackEndRequest{Track: t.id, Epoch: epoch, Last: last})
 	}
@@ -109,6 +110,13 @@ func (t *track) taken() (epoch uint8, last int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.epoch, t.epochs[t.epoch].received.Last()
+}
+
+// isNewHere says that the track came from another edge, and that nothing live was heard of it here: that edge may have logged more than its speaker knows.
+func (t *track) isNewHere() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.next < 0
 }
 
 // recheck is allow after something was begun that a change of rights may have overtaken.

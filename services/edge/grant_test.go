@@ -52,6 +52,7 @@ func TestRow42TakenByAModerator(t *testing.T) {
 	if last := s.ended(s.track.Track); last != 9 {
 		t.Errorf("ended with %d", last)
 	}
+	s.speaker.isTold(t, 9, 10) // it has sent more, and would wait for that
 	until(t, "the roster shows it", func() bool {
 		one := watch.roster()[s.speaking()]
 		return one.Grants == room.Grants{Listen: true} && len(one.Tracks) == 0

@@ -105,6 +105,9 @@ func (h *hub) agree(asked moment, last uint64) (closed []string) {
 		known := h.state.Tracks[t.id]
 		if known != nil && t.isOver(known) && !h.edge.outbox.has(t) {
 			delete(h.leased, t)
+			if t.isOwed() {
+				t.tellClosed() // nothing is missing: no closing has to be waited for
+			}
 			continue
 		}
 		switch {

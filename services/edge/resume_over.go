@@ -27,6 +27,7 @@ func (h *hub) overSince(s *session, resumed bool, said []resumeTrack) (over []*t
 			t.kept = h.state.Settings.Keep != room.KeepNone
 			h.leased[t] = struct{}{}
 		}
+		t.owes(!known.EndKnown || known.EndEpoch != r.Epoch)
 		over = append(over, t)
 	}
 	return over

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"airloom/internal/auth"
 	"airloom/internal/bus"
 	"airloom/internal/frame"
 	"airloom/internal/room"
@@ -237,6 +238,41 @@ func TestTrackThatEndedOnTheEdgeBefore(t *testing.T) {
 			q.isTold(t, c.acked, c.kept)
 		})
 	}
+}
+
+// A track that is over is told of, also where its speaker has seen all of it acked: it may have sent more than the edge took.
+func TestWholeTrackThatEndedOnTheEdgeBefore(t *testing.T) {
+	t.Parallel()
+	house := newHouse(t)
+	d, e := house.edge(nil), house.edge(nil)
+	d.set("hall", room.Settings{Keep: room.KeepRecord, Speak: room.SpeakGranted})
+	s := &stage{door: d, t: t}
+	var w *inMessage
+	s.speaker, w = d.join("hall", "speaker", nil)
+	s.track = s.speaker.track()
+	s.say(0, 19)
+	s.speaker.waitAck(s.track.Track, 0, 19)
+	s.ends(19)
+	q, _ := e.join("hall", "speaker", fields{"resume": w.Resume, "tracks": []fields{{"track": s.track.Track, "epoch": 0, "acked": 19}}})
+	q.isTold(t, 19, 20)
+}
+
+// A speaker comes to another edge with a token that does not let it speak. The edge ends its track, and knows no more of it than its speaker: the
+// log does.
+func TestTrackThatEndsOnAnEdgeThatNeverHeardIt(t *testing.T) {
+	t.Parallel()
+	house := newHouse(t)
+	d, e := house.edge(nil), house.edge(nil)
+	s := &stage{door: d, t: t}
+	var w *inMessage
+	s.speaker, w = d.join("hall", "speaker", nil)
+	s.track = s.speaker.track()
+	s.say(0, 19)
+	s.speaker.waitAck(s.track.Track, 0, 19)
+	mute := house.token("speaker", func(c *auth.Claims) { c.Grants.Speak = false })
+	q := e.dial()
+	q.hello("hall", mute, fields{"resume": w.Resume, "tracks": []fields{{"track": s.track.Track, "epoch": 0, "acked": 4}}})
+	q.isTold(t, 19, 20)
 }
 
 // A session moves while its track waits to be ended for a log that is away: the edge before does not end it, for its speaker still sends again

@@ -59,6 +59,8 @@ type track struct {
 	ending  bool // live frames are over; backlog may still come
 	late    bool // its end waits for a log that is away: see session.endLater
 	ended   bool
+	owed    bool          // its speaker waits for the word how it ended, also where it is acked as far as it is known here
+	unread  bool          // how far it went is not known here: the log says it, once the track is closed
 	gaps    int           // that the speaker has declared
 	clashAt int64         // when an equivocation was last logged
 	moved   chan struct{} // closed by the next ack; nil: nobody waits for it

@@ -17,8 +17,11 @@ func (t *track) expect(known *room.Track) {
 func (t *track) whole() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.kept {
+	switch {
+	case !t.kept:
 		return true
+	case t.unread:
+		return false
 	}
 	for _, log := range t.epochs {
 		if log.acked < log.received.Last() {
@@ -54,6 +57,21 @@ func (t *track) isOver(known *room.Track) bool {
 	}
 	t.expect(known)
 	return known.Ended && t.whole()
+}
+
+// owes makes a speaker be told how its track ended though it did not ask for the end, or asked another edge: it may have sent more than is known
+// here, and would wait for that.
+func (t *track) owes(unread bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.owed, t.unread = true, t.unread || unread
+}
+
+// isOwed says that the speaker waits for a word that nothing else brings.
+func (t *track) isOwed() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.owed
 }
 
 func (t *track) tellAcks() {
