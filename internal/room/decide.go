@@ -172,11 +172,11 @@ func (s *State) CloseTrack(track string, through uint64) (Draft, error) {
 }
 
 // Open decides that a closed room is open again, with these settings.
-func (s *State) Open(settings Settings) (Draft, error) {
+func (s *State) Open(settings Settings, log uint64) (Draft, error) {
 	if !s.Closed {
 		return Draft{}, ErrNothingToDo
 	}
-	return s.draft(Opened{settings}), nil
+	return s.draft(Opened{settings, log}), nil
 }
 
 // Set decides on the settings of a room that is open; a closed one opens by Open only.

@@ -32,7 +32,22 @@ func (s *State) noteDue(e *Event, keep Keep, open string) {
 		}
 	case RecordingStopped:
 		s.due.Left = s.due.Left && s.Recording != ""
+	case Left:
+		if len(s.Sessions) == 0 && s.last["room.settings"] == 0 { // by other defaults nothing of its past was due
+			s.due.Since = 0
+		}
 	}
+}
+
+// RecordingDue says that keep: record wants a recording that no recorder has started yet.
+func (s *State) RecordingDue() bool { return s.due.Since != 0 }
+
+// LeftRecording is the open recording where it is one of a keep: record that holds no longer, so that it is to be stopped whatever keep is now; else "".
+func (s *State) LeftRecording() string {
+	if !s.due.Left {
+		return ""
+	}
+	return s.Recording
 }
 
 // begun takes a recording that begins: the one that is due, or one that was due before keep was something else.
@@ -69,6 +84,8 @@ func LogOf(fact Fact) uint64 {
 	case Created:
 		return fact.Log
 	case Changed:
+		return fact.Log
+	case Opened:
 		return fact.Log
 	}
 	return 0

@@ -5,6 +5,39 @@ import (
 	"time"
 )
 
+// What is due where no recorder has started it: a track began under keep: record, or was open when keep became that.
+func TestWhatIsDue(t *testing.T) {
+	record, rewind := Settings{Keep: KeepRecord, Speak: SpeakGranted}, Settings{Keep: KeepRewind, Speak: SpeakGranted}
+	joined, one := Joined{Session: "s", Identity: "i", Grants: Grants{Speak: true}}, TrackStarted{Track: "t1", Session: "s"}
+	kept, left := RecordingStarted{Recording: "k", By: ByKeep}, Left{Session: "s", Reason: Bye}
+	for what, c := range map[string]struct {
+		defaults Settings
+		facts    []Fact
+		due      bool
+		left     string
+	}{
+		"nobody speaks":       {record, []Fact{joined}, false, ""},
+		"a track begins":      {record, []Fact{joined, one}, true, ""},
+		"it has been started": {record, []Fact{joined, one, kept}, false, ""},
+		"a closed room is opened while one goes on":  {rewind, []Fact{joined, one, Closed{}, Opened{record, 5}}, true, ""},
+		"keep is record no longer":                   {record, []Fact{joined, one, Created{rewind, 5}}, false, ""},
+		"nor is it where it was started":             {record, []Fact{joined, one, kept, Created{rewind, 5}}, false, "k"},
+		"nor where it is started too late":           {record, []Fact{joined, one, Created{rewind, 5}, kept}, false, "k"},
+		"and it is again":                            {record, []Fact{joined, one, kept, Created{rewind, 5}, Changed{record, 6}}, true, "k"},
+		"a set room is empty, and no recorder there": {rewind, []Fact{Created{record, 1}, joined, one, left}, true, ""},
+		"one that nobody set, by whatever default":   {record, []Fact{joined, one, left}, false, ""},
+		"somebody is left in it":                     {record, []Fact{joined, one, Joined{Session: "s2", Identity: "j"}, left}, true, ""},
+	} {
+		s := NewState("hall", c.defaults)
+		for i, fact := range c.facts {
+			s.Apply(&Event{Room: "hall", At: time.Unix(0, 0), Fact: fact, Position: uint64(i + 1)})
+		}
+		if s.RecordingDue() != c.due || s.LeftRecording() != c.left {
+			t.Errorf("%s: due %v, left %q", what, s.RecordingDue(), s.LeftRecording())
+		}
+	}
+}
+
 // Somebody starts a recording while one is due by keep: record that no recorder has started: it holds what is due, and no more.
 func TestWhoStartsByHandStartsWhatIsDue(t *testing.T) {
 	record, rewind := Settings{Keep: KeepRecord, Speak: SpeakGranted}, Settings{Keep: KeepRewind, Speak: SpeakGranted}

@@ -18,7 +18,7 @@ var update = flag.Bool("update", false, "write testdata/events.golden anew")
 func oneOfEach() []Event {
 	settings := Settings{Keep: KeepRecord, Capacity: 200, Speak: SpeakGranted}
 	facts := []Fact{
-		Created{Settings: settings}, Changed{Settings: settings}, Closed{Reason: "over"}, Opened{settings},
+		Created{Settings: settings}, Changed{Settings: settings}, Closed{Reason: "over"}, Opened{Settings: settings},
 		Joined{
 			Session: "s1", Identity: "ann", Name: "Ann", Grants: Grants{Listen: true, Speak: true}, Edge: "e1",
 			ResumeHash: "00ff", Agent: "airloom 1",

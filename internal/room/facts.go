@@ -43,7 +43,10 @@ type (
 		Settings
 		Log uint64 `json:"log,omitempty"`
 	}
-	Opened struct{ Settings }
+	Opened struct {
+		Settings
+		Log uint64 `json:"log,omitempty"`
+	}
 	// Closed ends all sessions; nobody may join until Opened.
 	Closed struct {
 		Reason string `json:"reason"`

@@ -113,6 +113,6 @@ func someFact(random *rand.Rand, n uint64) Fact {
 	case 10:
 		return TrackClosed{Track: track}
 	default:
-		return []Fact{Changed{Settings: Settings{Keep: KeepNone, Capacity: 2}}, Closed{}, Opened{Settings{Keep: KeepRecord}}, RecordingStarted{Recording: "r"}, Granted{Session: session, Grants: Grants{Listen: true}, By: ByToken}}[random.IntN(5)]
+		return []Fact{Changed{Settings: Settings{Keep: KeepNone, Capacity: 2}}, Closed{}, Opened{Settings: Settings{Keep: KeepRecord}}, RecordingStarted{Recording: "r"}, Granted{Session: session, Grants: Grants{Listen: true}, By: ByToken}}[random.IntN(5)]
 	}
 }

@@ -128,7 +128,7 @@ func do(t *testing.T, s *State, w []string) string {
 			settings.Speak = arg(3)
 		}
 		if d, err = s.Set(settings); w[0] == "open-again" {
-			d, err = s.Open(settings)
+			d, err = s.Open(settings, 0)
 		}
 	case "close":
 		d, err = s.Close("over")

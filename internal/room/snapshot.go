@@ -11,7 +11,7 @@ import (
 
 // SnapshotVersion counts up whenever Apply begins to fold the same events into another state. What changes of the types of
 // State and of the events is told by itself: see shape.
-const SnapshotVersion = 3
+const SnapshotVersion = 4
 
 // ErrSnapshot is wrapped by what Restore returns: fold the room from its events instead.
 var ErrSnapshot = errors.New("not a snapshot for this fold")

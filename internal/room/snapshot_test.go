@@ -29,7 +29,7 @@ func anyFact(t *rapid.T) Fact {
 		clock = &Clock{Timestamp: number, UnixMicro: int64(number)}
 	}
 	return rapid.SampledFrom([]Fact{
-		Created{Settings: settings}, Changed{settings, 7}, Opened{settings}, Closed{Reason: "over"},
+		Created{Settings: settings}, Changed{settings, 7}, Opened{settings, 8}, Closed{Reason: "over"},
 		Joined{Session: session, Identity: id("identity", "i"), Name: "Ä\u2028<b>", Grants: grants, Edge: id("edge", "e"), ResumeHash: id("hash", "h")},
 		Joined{Session: session, Identity: id("other", "i"), Edge: "e1"},
 		Moved{Session: session, Edge: id("to", "e")}, Granted{Session: session, Grants: grants, By: "i1"}, Granted{Session: session, Grants: grants, By: ByToken},

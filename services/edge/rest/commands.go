@@ -52,23 +52,22 @@ func (d *door) createRoom(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return d.settle(w, r, ask.Room, allowed{claims, moderate}, func(s *room.State) (room.Draft, room.Settings, error) {
+	return d.settle(w, r, ask.Room, allowed{claims, moderate}, func(s *room.State) (room.Settings, error) {
 		base := d.deps.Log.Defaults()
 		if s.Closed { // it was promised that its sound is not kept, say: opening it does not change that by the way
 			base = s.Settings
 		}
 		wanted, err := ask.over(base)
-		switch {
-		case err != nil:
-			return room.Draft{}, wanted, err
-		case s.Closed:
-			draft, err := s.Open(wanted)
-			return draft, wanted, err
-		case s.LastOn("room", "settings") != 0 && s.Settings != wanted:
-			return room.Draft{}, wanted, problem.New(http.StatusConflict, "room_exists",
+		if err == nil && !s.Closed && s.LastOn("room", "settings") != 0 && s.Settings != wanted {
+			err = problem.New(http.StatusConflict, "room_exists",
 				"The room is there with other settings; PUT /v1/rooms/%s/settings changes them.", ask.Room)
 		}
-		return room.Draft{}, wanted, nil
+		return wanted, err
+	}, func(s *room.State, wanted room.Settings, next uint64) (room.Draft, error) {
+		if s.Closed {
+			return s.Open(wanted, next)
+		}
+		return s.SetAt(wanted, next)
 	})
 }
 
@@ -82,10 +81,7 @@ func (d *door) setRoom(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(w, r, &ask, false); err != nil {
 		return err
 	}
-	return d.settle(w, r, name, by, func(s *room.State) (room.Draft, room.Settings, error) {
-		wanted, err := ask.over(s.Settings)
-		return room.Draft{}, wanted, err
-	})
+	return d.settle(w, r, name, by, func(s *room.State) (room.Settings, error) { return ask.over(s.Settings) }, (*room.State).SetAt)
 }
 
 func (d *door) closeRoom(w http.ResponseWriter, r *http.Request) error {

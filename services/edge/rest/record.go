@@ -154,10 +154,15 @@ func (d *door) recordOff(w http.ResponseWriter, r *http.Request, roomName string
 	if err != nil {
 		return err
 	}
-	if !state.Stopping {
-		return d.tell(w, r, state, position, fact)
+	if state.Stopping {
+		if state, position, fact, err = d.decide(r, roomName, by, d.stop(ctx, state.Recording)); err != nil {
+			return err
+		}
 	}
-	return d.command(w, r, roomName, by, d.stop(ctx, state.Recording))
+	if state.RecordingDue() { // a recorder starts it whatever is said now
+		return away("recording_due", "The room is to be recorded (keep: record), and that recording has not begun yet: try again, or set keep to something else.")
+	}
+	return d.tell(w, r, state, position, fact)
 }
 
 // stop decides on the end of a recording that is halted: recorders have closed nothing of it that the log did not have by now.
@@ -173,27 +178,28 @@ func (d *door) stop(ctx context.Context, recording string) func(*room.State) (ro
 
 // settle changes settings, and with them what is recorded: one that makes a room be recorded in the middle of tracks, or no longer, says where
 // the log was; one that ends a recording stops it where the log is.
-func (d *door) settle(w http.ResponseWriter, r *http.Request, name string, by allowed, decide func(*room.State) (room.Draft, room.Settings, error)) error {
+func (d *door) settle(
+	w http.ResponseWriter, r *http.Request, name string, by allowed,
+	want func(*room.State) (room.Settings, error), set func(*room.State, room.Settings, uint64) (room.Draft, error),
+) error {
 	ctx, cancel := context.WithTimeout(r.Context(), d.cfg.Patience)
 	defer cancel()
-	stops := false
 	state, position, fact, err := d.decide(r, name, by, func(s *room.State) (room.Draft, error) {
-		draft, wanted, err := decide(s)
-		if err != nil || draft.Fact != nil {
-			return draft, err
+		wanted, err := want(s)
+		if err != nil {
+			return room.Draft{}, err
 		}
-		stops = s.StopsRecord(wanted)
 		next, err := d.turn(ctx, s, wanted)
 		if err != nil {
 			return room.Draft{}, err
 		}
-		return s.SetAt(wanted, next)
+		return set(s, wanted, next)
 	})
 	if err != nil {
 		return err
 	}
-	if stops {
-		if state, err = d.stopKept(r, name, by, state.Recording); err != nil {
+	if state.Settings.Keep != room.KeepRecord {
+		if state, err = d.stopKept(r, name, by); err != nil {
 			return err
 		}
 	}
@@ -222,13 +228,18 @@ func (d *door) turn(ctx context.Context, s *room.State, wanted room.Settings) (n
 	return log.last + 1, nil
 }
 
-// stopKept ends the recording of a room that is no longer to be recorded, and no other one.
-func (d *door) stopKept(r *http.Request, name string, by allowed, recording string) (after *room.State, err error) {
+// stopKept ends the recording of a room that is no longer to be recorded, and no other one. It looks for it behind the change: a recorder may have
+// started one between the change and what that was decided on.
+func (d *door) stopKept(r *http.Request, name string, by allowed) (after *room.State, err error) {
 	ctx, cancel := context.WithTimeout(r.Context(), d.cfg.Patience)
 	defer cancel()
-	_, _, _, err = d.decide(r, name, by, func(s *room.State) (room.Draft, error) { return s.HaltRecording(recording) })
-	if err == nil {
-		after, _, _, err = d.decide(r, name, by, d.stop(ctx, recording))
+	left := ""
+	after, _, _, err = d.decide(r, name, by, func(s *room.State) (room.Draft, error) {
+		left = s.LeftRecording()
+		return s.HaltRecording(left)
+	})
+	if err == nil && left != "" {
+		after, _, _, err = d.decide(r, name, by, d.stop(ctx, left))
 	}
 	if err != nil {
 		return nil, away("log_away", "The settings are changed, but what is recorded goes on: set them once more, else a recorder stops it when the log answers.").Because(err)

@@ -22,7 +22,7 @@ func (h *house) recordingFacts(name string) (out []room.Fact) {
 	h.t.Helper()
 	if err := h.log.Events(h.t.Context(), name, 0, func(e *room.Event) error {
 		switch e.Fact.(type) {
-		case room.RecordingStarted, room.RecordingStopping, room.RecordingStopped, room.Created, room.Changed:
+		case room.RecordingStarted, room.RecordingStopping, room.RecordingStopped, room.Created, room.Changed, room.Opened:
 			out = append(out, e.Fact)
 		}
 		return nil
@@ -163,16 +163,13 @@ func TestAChangeThatCannotStopARecording(t *testing.T) {
 	d := &door{cfg: Config{Patience: 5 * time.Second}, deps: Deps{Bus: h.connect(bus.Edge), Log: h.log}}
 	by := allowed{auth.Claims{Grants: auth.AllGrants()}, moderate}
 	r := httptest.NewRequestWithContext(t.Context(), "PUT", "/", nil)
-	for _, fact := range []room.Fact{room.Created{Settings: room.Settings{Keep: room.KeepRewind, Speak: room.SpeakGranted}}, room.RecordingStarted{Recording: "r1", By: room.ByKeep}} {
-		if _, _, err := h.log.Decide(t.Context(), "hall", "", func(*room.State) (room.Draft, error) { return room.Draft{Fact: fact}, nil }); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if after, err := d.stopKept(r, "hall", by, "r0"); err != nil || after.Recording != "r1" || after.Stopping {
+	h.append("by-hand", room.Created{Settings: room.Settings{Keep: room.KeepRewind, Speak: room.SpeakGranted}}, room.RecordingStarted{Recording: "r0", By: "ann"})
+	if after, err := d.stopKept(r, "by-hand", by); err != nil || after.Recording != "r0" || after.Stopping {
 		t.Errorf("another recording: %+v, %v", after, err)
 	}
+	h.append("hall", room.Created{Settings: room.Settings{Keep: room.KeepRewind, Speak: room.SpeakGranted}}, room.RecordingStarted{Recording: "r1", By: room.ByKeep})
 	h.withoutLog(func() {
-		_, err := d.stopKept(r, "hall", by, "r1")
+		_, err := d.stopKept(r, "hall", by)
 		var p *problem.Problem
 		if !errors.As(err, &p) || p.Status != http.StatusServiceUnavailable || p.Code != "log_away" {
 			t.Errorf("without the log: %v", err)
@@ -210,6 +207,73 @@ func TestARecordingBeginsByNoReplicaThatLags(t *testing.T) {
 	h.logged("hall", 2)
 	if from := <-found; from != 3 {
 		t.Errorf("once the replica has it, the recording begins behind %d, want 3", from)
+	}
+}
+
+// A recorder starts a recording between the state that a change of settings is decided on and the change: that one is stopped, too. A room that is
+// opened with another keep says where the log was, as any other change does.
+func TestAChangeOfKeepStopsWhatABelatedRecorderStarts(t *testing.T) {
+	h := build(t, nil)
+	d := &door{cfg: Config{Patience: 5 * time.Second}, deps: Deps{Bus: h.connect(bus.Edge), Log: h.log}}
+	by := allowed{auth.Claims{Grants: auth.AllGrants()}, moderate}
+	record, rewind := room.Settings{Keep: room.KeepRecord, Speak: room.SpeakGranted}, room.Settings{Keep: room.KeepRewind, Speak: room.SpeakGranted}
+	h.append("hall", room.Created{Settings: record})
+	h.speaking("hall")
+	h.logged("hall", 4)
+	started := room.RecordingStarted{Recording: "r1", By: room.ByKeep}
+	w, r := httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), "PUT", "/", nil)
+	want := func(*room.State) (room.Settings, error) {
+		h.append("hall", started)
+		return rewind, nil
+	}
+	if err := d.settle(w, r, "hall", by, want, (*room.State).SetAt); err != nil || w.Code != http.StatusOK {
+		t.Fatalf("%d %s, %v", w.Code, w.Body, err)
+	}
+	facts := h.recordingFacts("hall")
+	if last := facts[len(facts)-1]; last != (room.RecordingStopped{Recording: "r1", Through: 4}) {
+		t.Errorf("answered 200, and %v", facts)
+	}
+	h.append("hall", room.Closed{})
+	a := h.do("POST", "/v1/rooms", h.token("hall", "moderate"), `{"room":"hall","keep":"record"}`)
+	if facts := h.recordingFacts("hall"); a.StatusCode != http.StatusOK || facts[len(facts)-1] != (room.Opened{Settings: record, Log: 5}) {
+		t.Errorf("%d %s: %v", a.StatusCode, a.body, facts)
+	}
+}
+
+// keep: record wants a recording that no recorder has started yet: to stop it is refused, as it would begin all the same.
+func TestARecordingThatIsDueCannotBeStopped(t *testing.T) {
+	h := build(t, nil)
+	token := h.token("hall", "moderate", "record")
+	off := func() answer { return h.do("PUT", "/v1/rooms/hall/recording", token, `{"on":false}`) }
+	ok := func(what string, a answer) {
+		t.Helper()
+		if a.StatusCode != http.StatusOK {
+			t.Errorf("%s: %d %s", what, a.StatusCode, a.body)
+		}
+	}
+	h.append("hall", room.Created{Settings: room.Settings{Keep: room.KeepRecord, Speak: room.SpeakGranted}})
+	ok("nobody speaks", off())
+	h.speaking("hall")
+	off().refused(t, "it is due", http.StatusServiceUnavailable, "recording_due")
+	h.append("hall", room.RecordingStarted{Recording: "r1", By: room.ByKeep})
+	ok("it has begun", off())
+	ok("it is stopped", off())
+	h.append("hall", room.RecordingStarted{Recording: "r2", By: room.ByKeep}, room.RecordingStopping{Recording: "r2"})
+	h.speak("hall", "ada", "aaaaaba", 2)
+	off().refused(t, "a track has begun behind the halt", http.StatusServiceUnavailable, "recording_due")
+	ok("keep is record no longer", h.do("PUT", "/v1/rooms/hall/settings", token, `{"keep":"rewind"}`))
+	ok("nothing is due", off())
+}
+
+// append stores facts whatever the room's state says.
+func (h *house) append(name string, facts ...room.Fact) {
+	h.t.Helper()
+	for _, fact := range facts {
+		if _, _, err := h.log.Decide(h.t.Context(), name, "", func(s *room.State) (room.Draft, error) {
+			return room.Draft{Fact: fact, Expect: s.LastOn(fact.Subject())}, nil
+		}); err != nil {
+			h.t.Fatal(err)
+		}
 	}
 }
 
