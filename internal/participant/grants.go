@@ -29,6 +29,7 @@ func (p *Participant) stopUnlessAllowed() {
 	}
 	for _, s := range speakers {
 		s.fail(ErrMayNotSpeak)
+		s.letGo() // else it stays for the edge's last word
 	}
 }
 

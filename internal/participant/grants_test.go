@@ -22,7 +22,7 @@ func TestRightToSpeakIsTaken(t *testing.T) {
 		"while away": func(e *fakeEdge, s *fakeSocket) *fakeSocket {
 			s.ws.Close()
 			again := e.accept()
-			again.welcome(object{"resumed": true, "grants": listener})
+			again.welcome(object{"resumed": true, "grants": listener, "over": []string{trackName}})
 			return again
 		},
 	} {
@@ -39,6 +39,8 @@ func TestRightToSpeakIsTaken(t *testing.T) {
 			}
 			s.ack(9)
 			eventually(t, "the ack", func() bool { return speaker.Stats().Kept == 10 })
+			s.say(object{"type": "closed", "track": trackName, "epoch": 0, "acked": 9, "kept": 10})
+			eventually(t, "it is let go", func() bool { return p.speakersNow() == 0 })
 		})
 	}
 }
@@ -89,5 +91,56 @@ func TestListeningToThePastGoesOn(t *testing.T) {
 	s.say(object{"type": "error", "re": asked["id"], "code": "not_kept", "message": "not kept"})
 	if asked = s.request("listen"); asked["on"] != true || asked["from"] != nil {
 		t.Errorf("where nothing is kept it asked %v", asked)
+	}
+}
+
+func (p *Participant) speakersNow() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.speakers)
+}
+
+// Of a speaker whose right was taken nobody says a word after the edge's last one: it is held no longer than that. Until then the next edge is asked,
+// and where it knows nothing, or nothing is kept, there is nothing to wait for.
+func TestSpeakerThatFailedIsLetGo(t *testing.T) {
+	for name, last := range map[string]func(t *testing.T, e *fakeEdge, s *fakeSocket){
+		"the last word": func(_ *testing.T, _ *fakeEdge, s *fakeSocket) {
+			s.say(object{"type": "closed", "track": trackName, "epoch": 0, "acked": 4, "kept": 5})
+		},
+		"of the next edge": func(t *testing.T, e *fakeEdge, s *fakeSocket) {
+			s.ws.Close()
+			again := e.accept()
+			if tracks, _ := again.hello["tracks"].([]any); len(tracks) != 1 {
+				t.Errorf("the hello names %v", again.hello["tracks"])
+			}
+			again.welcome(object{"resumed": true, "grants": object{"listen": true}, "over": []string{trackName}})
+			again.say(object{"type": "closed", "track": trackName, "epoch": 0, "acked": 4, "kept": 5})
+		},
+		"the next edge knows nothing": func(_ *testing.T, e *fakeEdge, s *fakeSocket) {
+			s.ws.Close()
+			e.accept().welcome(object{"resumed": true, "grants": object{"listen": true}})
+		},
+		"the session is lost": func(_ *testing.T, e *fakeEdge, s *fakeSocket) {
+			s.ws.Close()
+			e.accept().welcome(object{"resumed": false, "grants": object{"listen": true}})
+		},
+		"nothing is kept": func(_ *testing.T, _ *fakeEdge, s *fakeSocket) {
+			s.say(object{"type": "room", "room": object{"room": "hall", "keep": "none"}})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newFakeEdge(t)
+			p, s := joinFake(t, e, Config{})
+			speaker := speak(t, p, s, TrackConfig{})
+			sendFrames(t, speaker, 0, 9)
+			s.collect(newSink(), 9)
+			s.say(object{"type": "grants", "grants": object{"listen": true}, "by": "mod"})
+			eventually(t, "it may not speak", func() bool { return errors.Is(speaker.Send(t.Context(), opusFrame(10), false), ErrMayNotSpeak) })
+			if n := p.speakersNow(); n != 1 {
+				t.Errorf("%d speakers wait for the last word", n)
+			}
+			last(t, e, s)
+			eventually(t, "it is let go", func() bool { return p.speakersNow() == 0 })
+		})
 	}
 }

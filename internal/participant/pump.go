@@ -167,6 +167,7 @@ func (s *Speaker) follow(kept bool) {
 	from, to := s.out.SetKept(kept)
 	s.change() // End may wait for acks that will not come
 	s.mu.Unlock()
+	s.letGo()
 	s.declare(from, to)
 }
 
@@ -198,22 +199,25 @@ func (s *Speaker) reattach(l *link, tracks []ownTrack, over []string) {
 		}
 		s.acked(t.Acked)
 		s.mu.Lock()
-		from := s.out.Reattach(t.Acked, time.Now())
+		from, failed := s.out.Reattach(t.Acked, time.Now()), s.err != nil
 		s.mu.Unlock()
-		s.resend(from)
+		if !failed { // else its right to speak is gone, and the edge is about to end it
+			s.resend(from)
+		}
 		return
 	}
 	s.acked(held) // the edge does not go on with the track, and so waits for none of it
 	s.mu.Lock()
-	if s.over = s.endAsked && slices.Contains(over, s.id); s.over {
+	told := slices.Contains(over, s.id)
+	if s.over = s.endAsked && told; s.over {
 		s.out.SetLogAway(false, time.Now()) // an edge that knows otherwise says so
 	}
-	lost, ended := !s.over && !(s.out.Ending() && s.out.Acked() == s.out.Next()-1), s.endAsked
+	lost := !s.over && !(s.out.Ending() && s.out.Acked() == s.out.Next()-1)
 	s.mu.Unlock()
 	if lost {
 		s.fail(ErrTrackOver)
 	}
-	if lost && ended { // nobody will say a word of it any more
+	if lost && !told { // nobody will say a word of it any more
 		s.p.drop(s)
 	}
 	s.letGo()

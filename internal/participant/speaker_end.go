@@ -53,12 +53,13 @@ func (s *Speaker) gaveUp() {
 	s.letGo()
 }
 
-// letGo drops a speaker whose end was asked for, for whom nobody waits in End, and that has nothing more to hear. While somebody waits it stays: the
-// next edge is told how far it is acked, or it would wait for all of it again before it ends the track.
+// letGo drops a speaker that failed, or whose end was asked for, for whom nobody waits in End, and that has nothing more to hear. While somebody
+// waits it stays: the next edge is told how far it is acked, or it would wait for all of it again before it ends the track.
 func (s *Speaker) letGo() {
 	keeps := s.p.keeps()
 	s.mu.Lock()
-	done := s.endAsked && s.inEnd == 0 && s.err == nil && (s.out.Acked() == s.out.Next()-1 || s.over && !keeps)
+	failed := s.err != nil
+	done := (s.endAsked || failed) && s.inEnd == 0 && (s.out.Acked() == s.out.Next()-1 || (s.over || failed) && !keeps)
 	s.mu.Unlock()
 	if done {
 		s.p.drop(s)
@@ -87,29 +88,24 @@ func (p *Participant) drop(s *Speaker) {
 }
 
 // named gives the tracks of which a hello speaks, at most as many as an edge takes. Tracks that go on come first: an edge to which one is
-// not named would wait for frames that are acked and gone. After them the newest of those that have ended and are not acked.
+// not named would wait for frames that are acked and gone. After them the newest of those that have ended, or failed, and are not acked.
 func named(speakers []*Speaker) (tracks []resumedTrack) {
 	var ended []resumedTrack
 	for _, s := range slices.Backward(speakers) {
-		switch track, over := s.resumed(); {
-		case track == nil:
-		case over:
-			ended = append(ended, *track)
-		default:
-			tracks = append(tracks, *track)
+		if track, over := s.resumed(); over {
+			ended = append(ended, track)
+		} else {
+			tracks = append(tracks, track)
 		}
 	}
 	tracks = append(tracks, ended...)
 	return tracks[:min(len(tracks), room.MaxTracks)]
 }
 
-// resumed describes the track to an edge that shall go on with it, nil where none can, and says whether its end was asked for.
-func (s *Speaker) resumed() (track *resumedTrack, ended bool) {
+// resumed describes the track to an edge that shall go on with it, or tell how it ended, and says whether its end was asked for or it failed.
+func (s *Speaker) resumed() (track resumedTrack, ended bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.word.waits = true
-	if s.err != nil {
-		return nil, s.endAsked
-	}
-	return &resumedTrack{Track: s.id, Epoch: s.epoch, Acked: s.out.Acked()}, s.endAsked
+	return resumedTrack{Track: s.id, Epoch: s.epoch, Acked: s.out.Acked()}, s.endAsked || s.err != nil
 }
