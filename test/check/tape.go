@@ -18,7 +18,8 @@ type tape struct {
 	lanes           map[numbered]*lane
 	heard, past     int
 	wrong           []string
-	again           []string // live packets that came again or late: wrong, where nobody said them again
+	again           []string // live packets that came again: wrong, where nobody said them again
+	late            []string // live packets that came behind newer ones and not before: wrong, where no fault held them up
 	holes           []hole
 }
 
@@ -114,7 +115,11 @@ func (t *tape) packet(p *frame.Packet) {
 	}
 	switch {
 	case l.begun && first < l.next && !past:
-		t.add(&t.again, "track %s epoch %d: live seqs %d to %d came after %d had come (before: %v)", frame.TrackID(p.Handle), p.Epoch, first, last, l.next-1, l.have.Contains(p.Seq))
+		to := &t.late
+		if l.have.Contains(p.Seq) {
+			to = &t.again
+		}
+		t.add(to, "track %s epoch %d: live seqs %d to %d came after %d had come (before: %v)", frame.TrackID(p.Handle), p.Epoch, first, last, l.next-1, to == &t.again)
 		return
 	case l.begun && first < l.next:
 		t.complain("track %s epoch %d: seqs %d to %d came after %d had come (%s)", frame.TrackID(p.Handle), p.Epoch, first, last, l.next-1, sort(past))
@@ -158,6 +163,11 @@ func (r *run) checkRewinds(log audioLog, p *promise) {
 				plain++
 				for _, what := range t.again {
 					p.breaks("%s", what)
+				}
+				if t.strict || !r.disturbed(t.began, t.ended) { // a server that stood still passes on what it had when newer packets have come another way
+					for _, what := range t.late {
+						p.breaks("%s", what)
+					}
 				}
 			}
 			if t.strict {
