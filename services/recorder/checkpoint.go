@@ -229,6 +229,9 @@ func (f *fold) resumeTracks(ctx, work context.Context, c *checkpoint) error {
 		if err := f.sync(work, rm); err != nil { // tracks that were stored whole, and those that are still to be followed
 			return err
 		}
+		if err := f.propose(work, rm, ""); err != nil { // what follows from events that no other one may come behind
+			return err
+		}
 	}
 	return nil
 }

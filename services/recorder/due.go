@@ -34,7 +34,7 @@ type left struct {
 func (rm *knownRoom) noteKeep(e *room.Event, before room.Keep, wasSet bool) {
 	switch now := rm.state.Settings.Keep; {
 	case now != room.KeepRecord && rm.set && (before == room.KeepRecord || !wasSet):
-		rm.keepLeft(e, wasSet)
+		rm.keepLeft(e)
 	case now == room.KeepRecord && before != now && !rm.recorded() && len(rm.live) > 0:
 		c := cause{at: e.At.UTC(), position: e.Position}
 		if next := room.LogOf(e.Fact); next > 0 {
@@ -46,7 +46,7 @@ func (rm *knownRoom) noteKeep(e *room.Event, before room.Keep, wasSet bool) {
 	}
 }
 
-func (rm *knownRoom) keepLeft(e *room.Event, wasSet bool) {
+func (rm *knownRoom) keepLeft(e *room.Event) {
 	next := room.LogOf(e.Fact)
 	l := &left{position: e.Position, known: next > 0 || len(rm.live) == 0, through: max(next, 1) - 1, cut: map[string]int{}}
 	for _, id := range rm.live {
@@ -57,7 +57,7 @@ func (rm *knownRoom) keepLeft(e *room.Event, wasSet bool) {
 			rm.due[i].left = l
 		}
 	}
-	if !wasSet {
+	if rm.firstLeft == nil {
 		rm.firstLeft = l
 	}
 	if rec := rm.recording(rm.state.Recording); rec != nil && rec.by == room.ByKeep {
@@ -86,7 +86,8 @@ func (rm *knownRoom) noteStart(e *room.Event, track string) {
 	rm.due = append(rm.due, c)
 }
 
-// take gives where a recording that starts now has ended already, nil where it goes on. What it was due for is due no longer.
+// take gives where a recording that starts now has ended already, nil where it goes on. What it was due for is due no longer. Until a room's keep
+// was first record no longer, what is due in it depends on a recorder's defaults: there the order of events alone says it.
 func (rm *knownRoom) take(rec *knownRecording) (ended *left) {
 	behind := func(c cause) bool { return c.left == nil || c.left.position > rec.since }
 	if l := rm.firstLeft; rec.by != room.ByKeep {
@@ -98,6 +99,14 @@ func (rm *knownRoom) take(rec *knownRecording) (ended *left) {
 	}
 	rm.due = slices.DeleteFunc(rm.due, func(c cause) bool { return c.left == ended })
 	return ended
+}
+
+// loaded forgets what is due in events that were folded before, where nobody had set the room: it was proposed then, and what the defaults of then
+// did not want the ones of now do not bring back. What began behind a halt nobody could start yet.
+func (rm *knownRoom) loaded() {
+	if !rm.set && !rm.state.Stopping {
+		rm.due = nil
+	}
 }
 
 // draft is the start of the recording that is due.

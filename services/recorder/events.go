@@ -93,6 +93,7 @@ func (f *fold) load(ctx context.Context, name string, before uint64) (rm *knownR
 	for _, rec := range rm.recordings {
 		rec.finished = true
 	}
+	rm.loaded()
 	return rm, nil
 }
 

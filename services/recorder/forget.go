@@ -59,7 +59,7 @@ func (f *fold) foldAnew(ctx context.Context, old *knownRoom, before uint64) (*kn
 	for id, s := range old.tracks {
 		rm.tracks[id] = s
 	}
-	rm.asked = old.asked
+	rm.asked, rm.due, rm.firstLeft = old.asked, old.due, old.firstLeft
 	f.rooms[rm.name] = rm
 	return rm, nil
 }

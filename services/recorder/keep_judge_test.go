@@ -108,7 +108,7 @@ func (w *keepLog) judge() {
 				w.Fail("%s of %s, logged at %d, is in recording %s, which goes on behind its stop", p.track, rec.id, pos, rec.id)
 			}
 			if rec.by != room.ByKeep {
-				if pos <= w.asked[rec.id] && !w.promised(knownBy(spans, starts[rec.id]), lives, p.track, pos, p.events) && !w.unlike {
+				if pos <= w.asked[rec.id] && !w.promised(knownBy(spans, w.decided[rec.id]), lives, p.track, pos, p.events) && !w.unlike {
 					w.Fail("%s, logged at %d, is in recording %s, though it is said before it was due", p.track, pos, rec.id)
 				}
 				continue
@@ -196,7 +196,7 @@ func (w *keepLog) crossed(spans []span, pos uint64) bool {
 	})
 }
 
-// knownBy are the spans as they were known at an event: whoever ends one may have asked the audio log before that.
+// knownBy are the spans as somebody knows them who has folded the events up to one: of those that end behind it nobody has asked yet where.
 func knownBy(spans []span, event uint64) []span {
 	out := slices.Clone(spans)
 	for i := range out {

@@ -38,8 +38,10 @@ type keepLog struct {
 	byHand map[uint64]bool // positions of halts that a moderator wanted
 	all    []*keepRecorder
 	asked  map[string]uint64 // recording that somebody started -> where the audio log was
-	blind  map[string]bool   // the same: whoever did so knew of no keep: record
 	unlike bool              // the recorders have not the same defaults
+
+	decided map[string]uint64 // the same -> the events that whoever did so knew
+	blind   map[string]bool   // the same: none of these had set keep to record
 }
 
 // keepPack is a pack, and how many events the log had when it was logged.
@@ -49,7 +51,7 @@ type keepPack struct {
 }
 
 func runKeep(world *sim.World, bug string) {
-	w := &keepLog{World: world, bug: bug, state: room.NewState("hall", defaults), byHand: map[uint64]bool{}, asked: map[string]uint64{}, blind: map[string]bool{}}
+	w := &keepLog{World: world, bug: bug, state: room.NewState("hall", defaults), byHand: map[uint64]bool{}, asked: map[string]uint64{}, blind: map[string]bool{}, decided: map[string]uint64{}}
 	for i := range 3 {
 		w.append(must(w.state.Join(room.Joined{Session: fmt.Sprint("s", i), Identity: fmt.Sprint("i", i), Edge: "e", Grants: room.Grants{Speak: true}})))
 		w.After(w.Upto(5*time.Second), func() { w.speak(fmt.Sprint("s", i)) })
@@ -164,18 +166,14 @@ func (w *keepLog) speak(session string) {
 // change is door.settle.
 func (w *keepLog) change() {
 	wanted := room.Settings{Keep: []room.Keep{room.KeepRecord, room.KeepRecord, room.KeepRewind, room.KeepNone}[w.IntN(4)], Speak: room.SpeakGranted}
-	var stops string
 	w.insist(500*time.Millisecond, func(s *room.State, head uint64) (room.Draft, error) {
-		if stops = ""; s.StopsRecord(wanted) {
-			stops = s.Recording
-		}
 		if s.TurnsRecord(wanted) {
 			return s.SetAt(wanted, head+1)
 		}
 		return s.Set(wanted)
 	}, func() {
-		if stops != "" {
-			w.stop(stops)
+		if left := w.state.LeftRecording(); left != "" && wanted.Keep != room.KeepRecord {
+			w.stop(left)
 		}
 	})
 }
@@ -200,7 +198,7 @@ func (w *keepLog) on() {
 	w.asked[id] = from
 	w.After(w.Upto(w.Upto(time.Second)), func() {
 		w.insist(500*time.Millisecond, func(s *room.State, _ uint64) (room.Draft, error) {
-			w.blind[id] = s.Settings.Keep != room.KeepRecord
+			w.blind[id], w.decided[id] = s.Settings.Keep != room.KeepRecord, s.Position
 			d, err := s.StartRecording(room.RecordingStarted{Recording: id, By: "mod", From: from})
 			if f, ok := d.Fact.(room.RecordingStarted); ok && w.bug == "starts by hand from now on" {
 				f.Since, f.From = 0, from
@@ -228,6 +226,7 @@ func (r *keepRecorder) begin(events int) {
 	for r.room, r.folded = newKnownRoom(room.NewState("hall", r.defaults)), 0; r.folded < events; r.folded++ {
 		r.room.apply(r.w.events[r.folded], 0)
 	}
+	r.room.loaded()
 }
 
 func (r *keepRecorder) step() {

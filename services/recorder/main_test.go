@@ -151,6 +151,12 @@ func (r *region) recorder(cfg Config, store Store) (rec *Recorder, stop func() e
 
 func (r *region) recorderThatMayFail(cfg Config, store Store) (rec *Recorder, stop func() error) {
 	r.t.Helper()
+	return r.recorderBy(cfg, store, defaults)
+}
+
+// recorderBy is one with defaults of its own.
+func (r *region) recorderBy(cfg Config, store Store, defaults room.Settings) (rec *Recorder, stop func() error) {
+	r.t.Helper()
 	b := r.connect(bus.Recorder)
 	log := eventlog.New(b, "eu", "recorder-test", defaults, quiet)
 	logger := quiet

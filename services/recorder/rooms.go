@@ -24,7 +24,7 @@ type knownRoom struct {
 	recordings []*knownRecording // its recordings, in order
 
 	due       []cause   // of recordings that keep: record wants or wanted and that have not started, in order; at most the last one goes on
-	firstLeft *left     // where it was first set, to something else than keep: record; nil: it was not
+	firstLeft *left     // where its keep was first record no longer, or set to something else; nil: nowhere
 	asked     time.Time // when a recording event was appended, or refused because of a newer one, that is not folded yet
 
 	enough    int    // forget does nothing while no more tracks and recordings are known
