@@ -70,6 +70,7 @@ var codeAdvice = map[string]string{
 	"kicked":           "A moderator removed this participant.",
 	"rate":             "The edge got more than it takes: send in real time, or use --rate max, which waits for acks.",
 	"log_away":         "The log cannot be written now: try again, and look at the edge's and NATS's logs.",
+	"recording_due":    "Is a recorder running? The room is to be recorded: `airloom room create R --keep rewind` ends that.",
 	"protocol_version": "This program and the edge are too far apart in version: use the same release.",
 	"not_supported":    "The edge's version cannot do that.",
 }
