@@ -12,13 +12,13 @@ import (
 )
 
 type benchFanoutCmd struct {
-	Listeners int      `default:"2000" help:"Listeners of one room, all in this process."`
-	Size      int      `default:"160" help:"Bytes of a frame."`
-	PerSecond int      `default:"50" help:"Messages a second: 50 (frames of 20 ms) or 10 (of 100 ms)."`
-	Seconds   int      `default:"10" help:"How long each is measured."`
-	Pairs     int      `default:"7" help:"How often edge and limit are measured in turn."`
-	Servers   []string `default:"edge,write" enum:"edge,write,hub" help:"What is measured in turn: edge; write, the limit: a bare loop of write(2); hub: gorilla/websocket, a goroutine and a channel for each listener."`
-	Threads   int      `default:"1" help:"Threads that read."`
+	Listeners int      `env:"-" default:"2000" help:"Listeners of one room, all in this process."`
+	Size      int      `env:"-" default:"160" help:"Bytes of a frame."`
+	PerSecond int      `env:"-" default:"50" help:"Messages a second: 50 (frames of 20 ms) or 10 (of 100 ms)."`
+	Seconds   int      `env:"-" default:"10" help:"How long each is measured."`
+	Pairs     int      `env:"-" default:"7" help:"How often edge and limit are measured in turn."`
+	Servers   []string `env:"-" default:"edge,write" enum:"edge,write,hub" help:"What is measured in turn: edge; write, the limit: a bare loop of write(2); hub: gorilla/websocket, a goroutine and a channel for each listener."`
+	Threads   int      `env:"-" default:"1" help:"Threads that read."`
 	Data      string   `type:"path" placeholder:"DIR" help:"Where the edge's log lies meanwhile (default: a temporary folder)."`
 	JSON      bool     `name:"json" help:"Print one object."`
 }

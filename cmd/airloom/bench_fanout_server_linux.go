@@ -17,8 +17,8 @@ import (
 // benchFanoutServerCmd is a server that the edge is compared with; `bench fanout` runs it as a process of its own.
 type benchFanoutServerCmd struct {
 	Kind      string `arg:"" enum:"write,hub" help:"write: a bare loop of write(2). hub: gorilla/websocket, a goroutine and a channel for each listener."`
-	Size      int    `default:"160" help:"Bytes of a frame."`
-	PerSecond int    `default:"50" help:"Messages a second: 50 or 10."`
+	Size      int    `env:"-" default:"160" help:"Bytes of a frame."`
+	PerSecond int    `env:"-" default:"50" help:"Messages a second: 50 or 10."`
 }
 
 // Run serves: listeners first, and sound from the moment a line comes on standard input until that ends.
