@@ -47,6 +47,7 @@ type fold struct {
 	rendering        sync.WaitGroup // renders that have not been received
 	stored           []byte         // the checkpoint that the store has
 	warned           bool           // of other services' defaults
+	toldUnsettled    time.Time      // when it was last said that an end cannot be settled
 	unpointed        bool           // it was damaged: what is closed, only the store tells
 	storedAt, liveAt time.Time
 	stop             context.CancelFunc

@@ -152,7 +152,10 @@ func (f *fold) say(ctx context.Context, rm *knownRoom, fo *follow, facts []room.
 			return nil
 		case err != nil:
 			f.r.metrics.retries.Add(1)
-			f.r.logger.Warn("a track's end cannot be settled now", "room", rm.name, "track", fo.info.Track, "error", err)
+			if now := time.Now(); now.Sub(f.toldUnsettled) >= time.Second { // an outage is long, and its steps are short
+				f.toldUnsettled = now
+				f.r.logger.Warn("a track's end cannot be settled now", "room", rm.name, "track", fo.info.Track, "error", err)
+			}
 			return ctx.Err() // it may be stored all the same; the next step tries again
 		}
 		fo.asked = last
