@@ -156,15 +156,15 @@ func (c *benchE2ECmd) join(p *program, tokens func(string) (string, error)) ([]*
 // publish runs `airloom publish` and reads its result.
 func (c *benchE2ECmd) publish(p *program, tokens func(string) (string, error)) (published, error) {
 	var result published
-	self, err := os.Executable()
+	program, err := self()
 	if err != nil {
-		return result, fmt.Errorf("find this program: %w", err)
+		return result, err
 	}
 	args := []string{
 		"publish", "--json", "--url", c.URL, "--room", string(c.Room), "--name", "bench speaker", "--track", "bench",
 		"--for", fmt.Sprintf("%ds", c.Seconds), "--loop", c.File,
 	}
-	child := exec.CommandContext(p.ctx, self, args...)
+	child := exec.CommandContext(p.ctx, program, args...)
 	child.Cancel = func() error { return child.Process.Signal(os.Interrupt) }
 	child.WaitDelay = lastAcks + 5*time.Second
 	child.Env = os.Environ()

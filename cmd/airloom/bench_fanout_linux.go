@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"runtime"
 	"slices"
 	"time"
@@ -32,14 +31,14 @@ func (benchFanoutCmd) Help() string {
 
 // Validate is called by the parser.
 func (c *benchFanoutCmd) Validate() error {
-	unit, ok := load.Unit(c.PerSecond)
+	_, ok := load.Unit(c.PerSecond)
 	switch {
 	case c.Listeners < 1 || c.Seconds < 1 || c.Pairs < 1 || c.Threads < 1:
 		return errors.New("--listeners, --seconds, --pairs, --threads: at least 1")
 	case !ok:
 		return errors.New("--per-second: 50 or 10")
-	case c.Size < load.MinSize || c.Size > load.MaxSize(unit):
-		return fmt.Errorf("--size: %d to %d bytes", load.MinSize, load.MaxSize(unit))
+	case c.Size < load.MinSize || c.Size > load.MaxSize:
+		return fmt.Errorf("--size: %d to %d bytes", load.MinSize, load.MaxSize)
 	}
 	return nil
 }
@@ -165,13 +164,4 @@ func (c *benchFanoutCmd) report(p *program, r *fanoutResult) error {
 		fmt.Fprintln(p.out)
 	}
 	return nil
-}
-
-// self is this program, to be run again.
-func self() (string, error) {
-	path, err := os.Executable()
-	if err != nil {
-		return "", fmt.Errorf("find this program: %w", err)
-	}
-	return path, nil
 }

@@ -46,6 +46,16 @@ func newCluster(t *testing.T, servers int) *cluster {
 	return c
 }
 
+// startAll starts all servers and connects to the first.
+func (c *cluster) startAll() *Bus {
+	c.t.Helper()
+	b := dial(c.t, Config{URL: c.start(0)})
+	for i := 1; i < len(c.opts); i++ {
+		c.start(i)
+	}
+	return b
+}
+
 // start starts one server and gives its URL.
 func (c *cluster) start(i int) string {
 	c.t.Helper()

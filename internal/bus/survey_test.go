@@ -13,9 +13,7 @@ import (
 // What a survey sees of a stream with holes: where it begins, how much there is, and what its leader says of it.
 func TestSurveySeesWhatThereIs(t *testing.T) {
 	c := newCluster(t, 3)
-	b := dial(t, Config{URL: c.start(0)})
-	c.start(1)
-	c.start(2)
+	b := c.startAll()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	js := b.JetStream()

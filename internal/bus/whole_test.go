@@ -66,9 +66,7 @@ func TestWholePassesOverAnEndThatNobodyHas(t *testing.T) {
 // until it is back, and says so. What is older than the stream's beginning nobody waits for, and what somebody has is in its place.
 func TestWholeWaitsForAReplicaThatIsAway(t *testing.T) {
 	c := newCluster(t, 3)
-	b := dial(t, Config{URL: c.start(0)})
-	c.start(1)
-	c.start(2)
+	b := c.startAll()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	js := b.JetStream()

@@ -53,8 +53,8 @@ func appendMasked(dst []byte, opcode byte, payload []byte) []byte {
 	return append(append(dst, 0, 0, 0, 0), payload...)
 }
 
-// AppendMessage appends a binary message as a server sends it.
-func AppendMessage(dst, payload []byte) []byte {
+// appendMessage appends a binary message as a server sends it.
+func appendMessage(dst, payload []byte) []byte {
 	dst = append(dst, 0x80|opBinary)
 	if len(payload) < 126 {
 		dst = append(dst, byte(len(payload)))

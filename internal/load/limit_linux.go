@@ -2,7 +2,6 @@ package load
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -21,8 +20,8 @@ type Stream struct {
 	PerSecond int // 50 or 10
 }
 
-// messages yields the next message when it is due. Late ones follow at once: who is behind stays behind and is seen to be.
-func (s Stream) messages(ctx context.Context, send func(message []byte)) error {
+// packets gives the next packet when it is due, until ctx ends. Late ones follow at once: who is behind stays behind and is seen to be.
+func (s Stream) packets(ctx context.Context, send func(packet []byte)) error {
 	unit, ok := Unit(s.PerSecond)
 	if !ok {
 		return fmt.Errorf("%d messages a second: 50 or 10", s.PerSecond)
@@ -44,7 +43,7 @@ func (s Stream) messages(ctx context.Context, send func(message []byte)) error {
 		if err != nil {
 			return fmt.Errorf("make a packet: %w", err)
 		}
-		send(AppendMessage(nil, packet))
+		send(packet)
 	}
 }
 
@@ -98,7 +97,8 @@ func (b *Bare) Send(ctx context.Context, s Stream, threads int) error {
 			}
 		})
 	}
-	return s.messages(ctx, func(message []byte) {
+	return s.packets(ctx, func(packet []byte) {
+		message := appendMessage(nil, packet)
 		for _, queue := range queues {
 			select {
 			case queue <- message:
@@ -144,8 +144,8 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}()
 	for {
 		select {
-		case message := <-queue:
-			if ws.WriteMessage(websocket.BinaryMessage, message) != nil {
+		case packet := <-queue:
+			if ws.WriteMessage(websocket.BinaryMessage, packet) != nil {
 				return
 			}
 		case <-gone:
@@ -156,26 +156,14 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // Send sends until ctx ends. A listener whose channel is full misses the message.
 func (h *Hub) Send(ctx context.Context, s Stream) error {
-	return s.messages(ctx, func(message []byte) {
-		_, payload, _, err := parseOwn(message)
-		if err != nil {
-			return
-		}
+	return s.packets(ctx, func(packet []byte) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		for queue := range h.clients {
 			select {
-			case queue <- payload:
+			case queue <- packet:
 			default:
 			}
 		}
 	})
-}
-
-func parseOwn(b []byte) (opcode byte, payload, rest []byte, err error) {
-	opcode, payload, rest, err = message(b)
-	if err == nil && opcode == 0 {
-		err = errors.New("half a message")
-	}
-	return opcode, payload, rest, err
 }

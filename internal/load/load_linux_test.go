@@ -77,7 +77,7 @@ func (s *hubServer) send(ctx context.Context) error { return s.Send(ctx, s.strea
 func TestMessagesInPieces(t *testing.T) {
 	for _, size := range []int{0, 1, 125, 126, 65_535} {
 		payload := bytes.Repeat([]byte{7}, size)
-		wire := append(AppendMessage(nil, payload), 0x89, 0)
+		wire := append(appendMessage(nil, payload), 0x89, 0)
 		for cut := range min(len(wire)-2, 200) {
 			if opcode, _, rest, err := message(wire[:cut]); opcode != 0 || err != nil || len(rest) != cut {
 				t.Fatalf("%d bytes of %d: opcode %d, %v", cut, len(wire), opcode, err)

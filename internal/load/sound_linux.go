@@ -62,5 +62,5 @@ func sentAt(p *frame.Packet) (ns int64, ok bool) {
 // MinSize is the smallest frame that has room for its time.
 const MinSize = stampAt + 8
 
-// MaxSize is the largest frame of a duration that Opus allows (RFC 6716 section 3.4, R2: 1275 bytes a frame).
-func MaxSize(unit uint8) int { return frame.MaxFrame }
+// MaxSize is the largest frame, in bytes, that goes over the wire.
+const MaxSize = frame.MaxFrame

@@ -11,7 +11,6 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"airloom/internal/auth"
-	"airloom/internal/bus"
 	"airloom/internal/frame"
 	"airloom/internal/room"
 )
@@ -20,17 +19,7 @@ import (
 // direct reads without an answer on demand: these are answered by hand, in the form of nats-server's.
 func TestNamesAreAskedForOnce(t *testing.T) {
 	t.Parallel()
-	ns, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, NoLog: true, NoSigs: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ns.Start()
-	t.Cleanup(func() { ns.Shutdown(); ns.WaitForShutdown() })
-	b, err := bus.Connect(t.Context(), bus.Config{URL: ns.ClientURL()}, logger())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.Close)
+	b := busWithoutLog(t, server.ClusterOpts{})
 	private, err := auth.GenerateKey()
 	if err != nil {
 		t.Fatal(err)

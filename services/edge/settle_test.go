@@ -246,10 +246,7 @@ func TestWholeTrackThatEndedOnTheEdgeBefore(t *testing.T) {
 	house := newHouse(t)
 	d, e := house.edge(nil), house.edge(nil)
 	d.set("hall", room.Settings{Keep: room.KeepRecord, Speak: room.SpeakGranted})
-	s := &stage{door: d, t: t}
-	var w *inMessage
-	s.speaker, w = d.join("hall", "speaker", nil)
-	s.track = s.speaker.track()
+	s, w := d.speaking(t)
 	s.say(0, 19)
 	s.speaker.waitAck(s.track.Track, 0, 19)
 	s.ends(19)
@@ -263,10 +260,7 @@ func TestTrackThatEndsOnAnEdgeThatNeverHeardIt(t *testing.T) {
 	t.Parallel()
 	house := newHouse(t)
 	d, e := house.edge(nil), house.edge(nil)
-	s := &stage{door: d, t: t}
-	var w *inMessage
-	s.speaker, w = d.join("hall", "speaker", nil)
-	s.track = s.speaker.track()
+	s, w := d.speaking(t)
 	s.say(0, 19)
 	s.speaker.waitAck(s.track.Track, 0, 19)
 	mute := house.token("speaker", func(c *auth.Claims) { c.Grants.Speak = false })
@@ -281,10 +275,7 @@ func TestTrackIsNotEndedByTheEdgeBefore(t *testing.T) {
 	t.Parallel()
 	house := newHouse(t)
 	d, e := house.edge(nil), house.edge(nil)
-	s := &stage{door: d, t: t}
-	var w *inMessage
-	s.speaker, w = d.join("hall", "speaker", nil)
-	s.track = s.speaker.track()
+	s, w := d.speaking(t)
 	mend := house.breakLog()
 	s.say(0, 9)
 	s.speaker.find("log away", func(m *inMessage) bool { return m.Type == "log" && m.State == "away" })
@@ -300,4 +291,13 @@ func TestTrackIsNotEndedByTheEdgeBefore(t *testing.T) {
 	q.sendAudio(audio(t, s.track.Handle, 0, 10, 10, frame.Backlog))
 	q.must("ok", "track.end", fields{"track": s.track.Track, "epoch": 0, "last": 19})
 	q.waitAck(s.track.Track, 0, 19)
+}
+
+// speaking is somebody who speaks at this door, to nobody yet, and the welcome with which to resume at another one.
+func (d *door) speaking(t *testing.T) (s *stage, welcome *inMessage) {
+	t.Helper()
+	s = &stage{door: d, t: t}
+	s.speaker, welcome = d.join("hall", "speaker", nil)
+	s.track = s.speaker.track()
+	return s, welcome
 }

@@ -26,13 +26,10 @@ const (
 
 var wornSince = time.Unix(1_000_000, 0)
 
-// wornLog answers direct reads of an audio log whose packs are those of one track, a position each, in the form of nats-server's. No real
-// server does on demand what worn says of a message in the answer to one of the reads (from 1 on); an answer holds so many at most.
-func wornLog(t *testing.T, packs [][]byte, most int, worn func(try int64, at int) wear) (tp *tape, asked *atomic.Int64) {
+// busWithoutLog is a connection to a NATS without JetStream: a test answers in its place.
+func busWithoutLog(t *testing.T, cluster server.ClusterOpts) *bus.Bus {
 	t.Helper()
-	ns, err := server.NewServer(&server.Options{
-		Host: "127.0.0.1", Port: -1, NoLog: true, NoSigs: true, Cluster: server.ClusterOpts{Name: "c", Host: "127.0.0.1", Port: -1}, // replicas are asked in a cluster only
-	})
+	ns, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, NoLog: true, NoSigs: true, Cluster: cluster})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,8 +40,16 @@ func wornLog(t *testing.T, packs [][]byte, most int, worn func(try int64, at int
 		t.Fatal(err)
 	}
 	t.Cleanup(b.Close)
+	return b
+}
+
+// wornLog answers direct reads of an audio log whose packs are those of one track, a position each, in the form of nats-server's. No real
+// server does on demand what worn says of a message in the answer to one of the reads (from 1 on); an answer holds so many at most.
+func wornLog(t *testing.T, packs [][]byte, most int, worn func(try int64, at int) wear) (tp *tape, asked *atomic.Int64) {
+	t.Helper()
+	b := busWithoutLog(t, server.ClusterOpts{Name: "c", Host: "127.0.0.1", Port: -1}) // replicas are asked in a cluster only
 	asked = &atomic.Int64{}
-	_, err = b.Conn().Subscribe("$JS.API.DIRECT.GET."+subject.LogStream(region), func(m *nats.Msg) {
+	_, err := b.Conn().Subscribe("$JS.API.DIRECT.GET."+subject.LogStream(region), func(m *nats.Msg) {
 		answerWorn(m, packs, most, worn, asked.Add(1))
 	})
 	if err != nil {

@@ -56,18 +56,25 @@ func factsOf[F room.Fact](r *region, name string) (out []F) {
 	return out
 }
 
+// leftAlone is a speaker who has said something while a recorder ran, which has begun a recording and is no more.
+func (r *region) leftAlone(dir string, voice [][]byte) (one *speaker, id string) {
+	r.t.Helper()
+	_, kill := r.recorder(quick(), openStore(r.t, dir))
+	one = r.speaker("hall")
+	one.say(0, 0, voice)
+	id = r.recordedIn("hall", "")
+	if err := kill(); err != nil {
+		r.t.Fatal(err)
+	}
+	return one, id
+}
+
 // The last track ends and the next one begins before a recorder has found out: the recording goes on, and whoever wants it stopped can.
 func TestATrackThatBeginsAsTheLastOneEnds(t *testing.T) {
 	r := newRegion(t)
 	dir := t.TempDir()
-	_, kill := r.recorder(quick(), openStore(t, dir))
 	voice := speech(t, 60)
-	one := r.speaker("hall")
-	one.say(0, 0, voice[:20])
-	id := r.recordedIn("hall", "")
-	if err := kill(); err != nil {
-		t.Fatal(err)
-	}
+	one, id := r.leftAlone(dir, voice[:20])
 	one.end(0, 19)
 	two := r.speaker("hall")
 	two.say(0, 0, voice[:20])
@@ -122,14 +129,8 @@ func TestARecorderThatComesLate(t *testing.T) {
 func TestKeepIsSetToAndFro(t *testing.T) {
 	r := newRegion(t)
 	dir := t.TempDir()
-	_, kill := r.recorder(quick(), openStore(t, dir))
 	voice := speech(t, 60)
-	one := r.speaker("hall")
-	one.say(0, 0, voice[:20])
-	first := r.recordedIn("hall", "")
-	if err := kill(); err != nil {
-		t.Fatal(err)
-	}
+	one, first := r.leftAlone(dir, voice[:20])
 	r.set("hall", room.KeepRewind)
 	one.say(0, 20, voice[20:40])
 	r.set("hall", room.KeepRecord)
